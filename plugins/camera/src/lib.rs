@@ -1,0 +1,1 @@
+//! Keepsight source: cameras through nokhwa.

@@ -1,0 +1,1 @@
+//! What plugin and source authors depend on: the Keepsight contract.

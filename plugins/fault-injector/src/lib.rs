@@ -1,0 +1,1 @@
+//! Keepsight plugin: fails on request, to try the runtime's containment.

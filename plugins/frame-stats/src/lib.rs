@@ -1,0 +1,1 @@
+//! Keepsight plugin: brightness and motion of each frame; the template for your own.

@@ -1,0 +1,1 @@
+//! wgpu devices for Keepsight plugins: choice, probe, device loss.

@@ -1,0 +1,1 @@
+//! JPEG decoding and encoding and PNG decoding for Keepsight.

@@ -1,0 +1,1 @@
+//! Keepsight source: a generated scene with exact ground truth.

@@ -1,0 +1,1 @@
+//! Keepsight source: picture folders and MJPEG in AVI.

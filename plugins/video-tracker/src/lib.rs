@@ -1,0 +1,1 @@
+//! Keepsight plugin: detects and tracks what a camera sees.

@@ -1,0 +1,2 @@
+//! The keepsight binary.
+fn main() {}
