@@ -1,0 +1,221 @@
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{self, TryRecvError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use crate::adapter::AdapterChoice;
+use crate::error::{GpuError, GpuFault};
+use crate::survey::AdapterSummary;
+
+/// One open device with its queue, and a record of what went wrong on it.
+///
+/// A clone is the same device. Whoever builds commands with [`wgpu`] asks
+/// [`health`](Self::health) after creating resources; [`submit`](Self::submit),
+/// [`wait`](Self::wait) and [`read_back`](Self::read_back) ask by themselves.
+/// The first fault stays: a device that has erred once is given up, and another
+/// one opened.
+#[derive(Debug, Clone)]
+pub struct Device {
+    device: wgpu::Device,
+    queue: wgpu::Queue,
+    adapter: Arc<AdapterSummary>,
+    faults: FaultRecord,
+}
+
+impl Device {
+    /// Opens a device, with wgpu's downlevel default limits, on the most
+    /// suitable adapter that `choice` permits.
+    ///
+    /// # Errors
+    /// [`GpuError`] says which adapters there are and why none was taken.
+    pub fn open(choice: &AdapterChoice) -> Result<Self, GpuError> {
+        let adapter = choice.find()?;
+        let summary = AdapterSummary::of(&adapter);
+        let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor {
+            label: Some("keepsight"),
+            required_limits: wgpu::Limits::downlevel_defaults(),
+            ..wgpu::DeviceDescriptor::default()
+        }))
+        .map_err(|source| GpuError::Refused { name: summary.name.clone(), source })?;
+
+        // Without a handler of ours, wgpu panics on an error that nobody caught.
+        let faults = FaultRecord::default();
+        device.on_uncaptured_error(Arc::new({
+            let faults = faults.clone();
+            move |error| faults.note(GpuFault::from(error))
+        }));
+        device.set_device_lost_callback({
+            let faults = faults.clone();
+            move |reason, message| {
+                faults.note(GpuFault::Lost { message: format!("{reason:?}: {message}") });
+            }
+        });
+        Ok(Self { device, queue, adapter: Arc::new(summary), faults })
+    }
+
+    /// The device, for creating resources and commands.
+    pub fn device(&self) -> &wgpu::Device {
+        &self.device
+    }
+
+    /// The queue, for writing buffers; commands go through
+    /// [`submit`](Self::submit).
+    pub fn queue(&self) -> &wgpu::Queue {
+        &self.queue
+    }
+
+    /// The adapter that the device was opened on.
+    pub fn adapter(&self) -> &AdapterSummary {
+        &self.adapter
+    }
+
+    /// Whether the device may be used any more.
+    ///
+    /// # Errors
+    /// The first fault there was, whichever thread's commands caused it; the
+    /// loss of the device outranks what it led to.
+    pub fn health(&self) -> Result<(), GpuFault> {
+        match self.faults.first() {
+            None => return Ok(()),
+            Some(lost @ GpuFault::Lost { .. }) => return Err(lost),
+            Some(_) => {}
+        }
+        // On a lost device commands are first refused as invalid; the news of
+        // the loss itself comes with the next poll.
+        let _ = self.poll(wgpu::PollType::Poll);
+        self.faults.first().map_or(Ok(()), Err)
+    }
+
+    /// Gives the device up: a worker that was abandoned in the middle of its
+    /// commands must not share a device with its successor.
+    ///
+    /// All that still runs or waits on it ends with [`GpuFault::Lost`].
+    pub fn retire(&self) {
+        self.faults.note(GpuFault::Lost { message: "retired".to_owned() });
+        self.device.destroy();
+    }
+
+    /// Hands commands to the queue.
+    ///
+    /// # Errors
+    /// [`GpuFault`] when they, or anything before them, were refused.
+    pub fn submit(
+        &self,
+        commands: impl IntoIterator<Item = wgpu::CommandBuffer>,
+    ) -> Result<wgpu::SubmissionIndex, GpuFault> {
+        self.health()?;
+        let submission = self.queue.submit(commands);
+        self.health()?;
+        Ok(submission)
+    }
+
+    /// Waits until a submission is done, but not beyond `deadline`.
+    ///
+    /// # Errors
+    /// [`GpuFault::TimedOut`] at the deadline, and any fault of the device.
+    pub fn wait(
+        &self,
+        submission: wgpu::SubmissionIndex,
+        deadline: Instant,
+    ) -> Result<(), GpuFault> {
+        let timeout = deadline.saturating_duration_since(Instant::now());
+        let wait =
+            wgpu::PollType::Wait { submission_index: Some(submission), timeout: Some(timeout) };
+        match self.poll(wait) {
+            Ok(()) => self.health(),
+            Err(fault) => {
+                self.health()?;
+                Err(fault)
+            }
+        }
+    }
+
+    /// Waits for `submission` and copies the start of `staging` into `bytes`.
+    ///
+    /// `staging` has the usages `MAP_READ` and `COPY_DST`, is not mapped, and is
+    /// at least as long as `bytes`. After a fault it may still be mapped: drop
+    /// it.
+    ///
+    /// # Errors
+    /// [`GpuFault::TimedOut`] at the deadline, and any fault of the device.
+    pub fn read_back(
+        &self,
+        staging: &wgpu::Buffer,
+        submission: wgpu::SubmissionIndex,
+        deadline: Instant,
+        bytes: &mut [u8],
+    ) -> Result<(), GpuFault> {
+        let (mapped, outcome) = mpsc::sync_channel(1);
+        let range = 0..bytes.len() as u64;
+        staging.map_async(wgpu::MapMode::Read, range.clone(), move |result| {
+            // The receiver is gone where the wait timed out.
+            let _ = mapped.try_send(result);
+        });
+        self.wait(submission, deadline)?;
+        match outcome.try_recv() {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) | Err(TryRecvError::Disconnected) => {
+                self.health()?;
+                return Err(GpuFault::Validation {
+                    message: "the buffer can't be read".to_owned(),
+                });
+            }
+            Err(TryRecvError::Empty) => return Err(GpuFault::TimedOut),
+        }
+        match staging.get_mapped_range(range) {
+            Ok(view) => bytes.copy_from_slice(&view),
+            Err(error) => {
+                self.health()?;
+                return Err(GpuFault::Validation { message: error.to_string() });
+            }
+        }
+        staging.unmap();
+        Ok(())
+    }
+
+    fn poll(&self, poll: wgpu::PollType) -> Result<(), GpuFault> {
+        // wgpu panics where the driver reports the loss of the device here.
+        let polled = catch_unwind(AssertUnwindSafe(|| self.device.poll(poll)));
+        match polled {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(wgpu::PollError::Timeout)) => Err(GpuFault::TimedOut),
+            Ok(Err(error)) => Err(GpuFault::Validation { message: error.to_string() }),
+            Err(_) => {
+                self.faults.note(GpuFault::Lost { message: "lost while waiting".to_owned() });
+                Ok(())
+            }
+        }
+    }
+}
+
+/// The first fault of a device; clones share it.
+#[derive(Debug, Clone, Default)]
+struct FaultRecord(Arc<Mutex<Option<GpuFault>>>);
+
+impl FaultRecord {
+    fn note(&self, fault: GpuFault) {
+        let mut first = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_lost = |fault: &GpuFault| matches!(fault, GpuFault::Lost { .. });
+        if first.as_ref().is_none_or(|first| is_lost(&fault) && !is_lost(first)) {
+            *first = Some(fault);
+        }
+    }
+
+    fn first(&self) -> Option<GpuFault> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl From<wgpu::Error> for GpuFault {
+    fn from(error: wgpu::Error) -> Self {
+        match error {
+            wgpu::Error::OutOfMemory { source } => {
+                Self::OutOfMemory { message: source.to_string() }
+            }
+            wgpu::Error::Validation { description, .. } => {
+                Self::Validation { message: description }
+            }
+            wgpu::Error::Internal { description, .. } => Self::Internal { message: description },
+        }
+    }
+}
