@@ -1,4 +1,4 @@
-//! Nothing to build: the `links` key, which makes two versions of this crate in
-//! one binary an error of the resolver, asks for a build script.
+//! Nothing to build: cargo wants a build script where a package has a `links` key, and that key
+//! keeps two versions of this crate out of one binary.
 
 fn main() {}

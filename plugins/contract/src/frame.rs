@@ -1,0 +1,456 @@
+use std::{
+    fmt,
+    ops::Range,
+    sync::{Arc, OnceLock},
+    time::Instant,
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{FrameSize, LumaPlane, Truth, convert};
+
+/// One picture as it was captured, with its time. Cloning shares the pixels.
+#[derive(Clone)]
+pub struct Frame(Arc<FrameParts>);
+
+struct FrameParts {
+    pixels: PixelBuffer,
+    format: PixelFormat,
+    size: FrameSize,
+    stride: usize,
+    sequence: u64,
+    captured: Instant,
+    decoder: Option<Arc<dyn Decoder>>,
+    decoded: OnceLock<Result<Frame, DecodeError>>,
+    truth: Option<Arc<Truth>>,
+}
+
+/// How a frame's bytes stand for pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum PixelFormat {
+    /// Packed 4:2:2, bytes Y0 U Y1 V for two pixels; BT.601, limited range. The width is even.
+    Yuyv,
+    /// A plane of Y, then one of interleaved U V at half the size in both directions (rounded
+    /// up), with the same stride; BT.601, limited range.
+    Nv12,
+    /// A JPEG picture.
+    Mjpeg,
+    /// Three bytes red, green, blue a pixel.
+    Rgb,
+    /// One byte of brightness a pixel, 0–255.
+    Gray,
+}
+
+/// Bytes shared between threads, whoever provides them: a vector, a mapped file, shared memory.
+#[derive(Clone)]
+pub struct PixelBuffer {
+    bytes: Arc<dyn AsRef<[u8]> + Send + Sync>,
+    range: Range<usize>,
+}
+
+/// Makes pixels of compressed bytes; a source attaches it to its frames.
+pub trait Decoder: Send + Sync {
+    /// Decodes one picture that should be of `size`.
+    ///
+    /// # Errors
+    /// [`DecodeError`] when the bytes are no such picture.
+    fn decode(&self, bytes: &[u8], size: FrameSize) -> Result<DecodedPixels, DecodeError>;
+}
+
+/// What a [`Decoder`] gives.
+pub struct DecodedPixels {
+    /// [`PixelFormat::Rgb`], [`PixelFormat::Gray`] or another uncompressed format.
+    pub format: PixelFormat,
+    /// Size of the picture, in pixels.
+    pub size: FrameSize,
+    /// Rows without padding, from the top.
+    pub pixels: Vec<u8>,
+}
+
+/// Why compressed bytes gave no picture.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("cannot decode the {format:?} picture: {reason}")]
+pub struct DecodeError {
+    format: PixelFormat,
+    reason: String,
+}
+
+/// Why bytes are no frame.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FrameError {
+    /// Fewer bytes than format, size and stride call for.
+    #[error("{format:?} of {size} needs {needed} bytes, there are {found}")]
+    TooShort {
+        /// The frame's format.
+        format: PixelFormat,
+        /// The frame's size.
+        size: FrameSize,
+        /// Bytes needed.
+        needed: u64,
+        /// Bytes there.
+        found: usize,
+    },
+    /// A row doesn't fit into the stride.
+    #[error("a row of {needed} bytes doesn't fit into a stride of {stride}")]
+    Stride {
+        /// Bytes in a row.
+        needed: usize,
+        /// Bytes from one row to the next.
+        stride: usize,
+    },
+    /// No pixels, or a width that the format doesn't have.
+    #[error("{format:?} has no pictures of {size}")]
+    Size {
+        /// The frame's format.
+        format: PixelFormat,
+        /// The frame's size.
+        size: FrameSize,
+    },
+}
+
+/// Gathers what a [`Frame`] is made of.
+pub struct FrameBuilder {
+    parts: FrameParts,
+    stride: Option<usize>,
+}
+
+impl Frame {
+    /// Begins a frame of `size` in `format`; without more said its rows are not padded, its
+    /// sequence is 0 and it was captured now.
+    pub fn builder(format: PixelFormat, size: FrameSize, pixels: PixelBuffer) -> FrameBuilder {
+        let parts = FrameParts {
+            pixels,
+            format,
+            size,
+            stride: 0,
+            sequence: 0,
+            captured: Instant::now(),
+            decoder: None,
+            decoded: OnceLock::new(),
+            truth: None,
+        };
+        FrameBuilder { parts, stride: None }
+    }
+
+    /// The bytes as captured.
+    pub fn pixels(&self) -> &[u8] {
+        self.0.pixels.as_ref()
+    }
+
+    /// The buffer that holds the bytes.
+    pub fn buffer(&self) -> &PixelBuffer {
+        &self.0.pixels
+    }
+
+    /// How the bytes stand for pixels.
+    pub fn format(&self) -> PixelFormat {
+        self.0.format
+    }
+
+    /// Width and height, in pixels.
+    pub fn size(&self) -> FrameSize {
+        self.0.size
+    }
+
+    /// Bytes from one row of the first plane to the next; 0 for a compressed frame.
+    pub fn stride(&self) -> usize {
+        self.0.stride
+    }
+
+    /// Number of this frame in its stream; gaps are frames that the source lost.
+    pub fn sequence(&self) -> u64 {
+        self.0.sequence
+    }
+
+    /// When it was captured; for a file, when it was due.
+    pub fn captured(&self) -> Instant {
+        self.0.captured
+    }
+
+    /// What is really in it, where the source knows.
+    pub fn truth(&self) -> Option<&Truth> {
+        self.0.truth.as_deref()
+    }
+
+    /// This frame without compression: itself, or what its decoder gives, decoded once and kept.
+    ///
+    /// # Errors
+    /// [`DecodeError`] when the bytes are damaged or no decoder was attached.
+    pub fn decoded(&self) -> Result<Frame, DecodeError> {
+        if !self.0.format.is_compressed() {
+            return Ok(self.clone());
+        }
+        self.0.decoded.get_or_init(|| self.decode()).clone()
+    }
+
+    fn decode(&self) -> Result<Frame, DecodeError> {
+        let parts = &self.0;
+        let Some(decoder) = &parts.decoder else {
+            return Err(DecodeError::new(parts.format, "no decoder was attached"));
+        };
+        let decoded = decoder.decode(self.pixels(), parts.size)?;
+        let mut builder =
+            Frame::builder(decoded.format, decoded.size, PixelBuffer::from(decoded.pixels))
+                .sequence(parts.sequence)
+                .captured(parts.captured);
+        builder.parts.truth = parts.truth.clone();
+        builder.build().map_err(|error| DecodeError::new(parts.format, error.to_string()))
+    }
+
+    /// This frame as [`PixelFormat::Rgb`] without padding, converted on the CPU (itself where it
+    /// is that already). YUYV and NV12 are BT.601 in limited range.
+    ///
+    /// # Errors
+    /// [`DecodeError`] as [`Frame::decoded`].
+    pub fn to_rgb(&self) -> Result<Frame, DecodeError> {
+        convert::to_rgb(&self.decoded()?)
+    }
+
+    /// The brightness of each pixel; for RGB by BT.601's weights.
+    ///
+    /// # Errors
+    /// [`DecodeError`] as [`Frame::decoded`].
+    pub fn luma(&self) -> Result<LumaPlane, DecodeError> {
+        Ok(convert::luma(&self.decoded()?))
+    }
+
+    /// A frame of other pixels that keeps this one's sequence, time and truth.
+    pub(crate) fn with_pixels(
+        &self,
+        format: PixelFormat,
+        pixels: Vec<u8>,
+    ) -> Result<Frame, FrameError> {
+        let mut builder = Frame::builder(format, self.size(), PixelBuffer::from(pixels))
+            .sequence(self.sequence())
+            .captured(self.captured());
+        builder.parts.truth = self.0.truth.clone();
+        builder.build()
+    }
+}
+
+impl FrameBuilder {
+    /// Bytes from one row of the first plane to the next.
+    pub fn stride(mut self, bytes: usize) -> Self {
+        self.stride = Some(bytes);
+        self
+    }
+
+    /// Number of the frame in its stream.
+    pub fn sequence(mut self, sequence: u64) -> Self {
+        self.parts.sequence = sequence;
+        self
+    }
+
+    /// When the frame was captured.
+    pub fn captured(mut self, captured: Instant) -> Self {
+        self.parts.captured = captured;
+        self
+    }
+
+    /// What decodes the frame's bytes.
+    pub fn decoder(mut self, decoder: Arc<dyn Decoder>) -> Self {
+        self.parts.decoder = Some(decoder);
+        self
+    }
+
+    /// What is really in the frame.
+    pub fn truth(mut self, truth: Truth) -> Self {
+        self.parts.truth = Some(Arc::new(truth));
+        self
+    }
+
+    /// The frame.
+    ///
+    /// # Errors
+    /// [`FrameError`] when the buffer is too short for what it is said to hold.
+    pub fn build(self) -> Result<Frame, FrameError> {
+        let FrameBuilder { mut parts, stride } = self;
+        let (format, size) = (parts.format, parts.size);
+        let even_enough = format != PixelFormat::Yuyv || size.width % 2 == 0;
+        if size.pixel_count() == 0 || !even_enough {
+            return Err(FrameError::Size { format, size });
+        }
+        if !format.is_compressed() {
+            let row = format.row_bytes(size.width);
+            parts.stride = stride.unwrap_or(row);
+            if parts.stride < row {
+                return Err(FrameError::Stride { needed: row, stride: parts.stride });
+            }
+            let needed = format.bytes_needed(size, parts.stride);
+            let found = parts.pixels.as_ref().len();
+            if (found as u64) < needed {
+                return Err(FrameError::TooShort { format, size, needed, found });
+            }
+        }
+        Ok(Frame(Arc::new(parts)))
+    }
+}
+
+impl PixelFormat {
+    /// Whether the bytes need a decoder.
+    pub fn is_compressed(self) -> bool {
+        matches!(self, PixelFormat::Mjpeg)
+    }
+
+    /// Bytes in a row of the first plane, without padding; 0 for a compressed format.
+    pub fn row_bytes(self, width: u32) -> usize {
+        let width = width as usize;
+        match self {
+            PixelFormat::Yuyv => width * 2,
+            // A row of chroma holds a pair for each two pixels, rounded up.
+            PixelFormat::Nv12 => width.next_multiple_of(2),
+            PixelFormat::Rgb => width * 3,
+            PixelFormat::Gray => width,
+            PixelFormat::Mjpeg => 0,
+        }
+    }
+
+    /// Bytes of a whole picture of `size`; the last row may lack its padding. `stride` is in
+    /// bytes. 0 for a compressed format.
+    fn bytes_needed(self, size: FrameSize, stride: usize) -> u64 {
+        let rows = match self {
+            PixelFormat::Mjpeg => return 0,
+            PixelFormat::Nv12 => u64::from(size.height) + u64::from(size.height.div_ceil(2)),
+            _ => u64::from(size.height),
+        };
+        (rows - 1).saturating_mul(stride as u64).saturating_add(self.row_bytes(size.width) as u64)
+    }
+}
+
+impl PixelBuffer {
+    /// The part `range` of shared bytes.
+    ///
+    /// # Panics
+    /// When `range` reaches beyond them.
+    pub fn slice_of(bytes: Arc<dyn AsRef<[u8]> + Send + Sync>, range: Range<usize>) -> Self {
+        assert!(
+            range.start <= range.end && range.end <= (*bytes).as_ref().len(),
+            "{range:?} lies outside the buffer"
+        );
+        Self { bytes, range }
+    }
+}
+
+impl AsRef<[u8]> for PixelBuffer {
+    fn as_ref(&self) -> &[u8] {
+        &(*self.bytes).as_ref()[self.range.clone()]
+    }
+}
+
+impl From<Vec<u8>> for PixelBuffer {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self { range: 0..bytes.len(), bytes: Arc::new(bytes) }
+    }
+}
+
+impl From<Arc<dyn AsRef<[u8]> + Send + Sync>> for PixelBuffer {
+    fn from(bytes: Arc<dyn AsRef<[u8]> + Send + Sync>) -> Self {
+        Self { range: 0..(*bytes).as_ref().len(), bytes }
+    }
+}
+
+impl DecodeError {
+    /// Bytes of `format` gave no picture for `reason` (lower case, no full stop).
+    pub fn new(format: PixelFormat, reason: impl Into<String>) -> Self {
+        Self { format, reason: reason.into() }
+    }
+}
+
+impl fmt::Debug for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Frame")
+            .field("format", &self.format())
+            .field("size", &self.size())
+            .field("sequence", &self.sequence())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for PixelBuffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PixelBuffer({} bytes)", self.range.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn build(format: PixelFormat, size: FrameSize, bytes: usize) -> Result<Frame, FrameError> {
+        Frame::builder(format, size, PixelBuffer::from(vec![0; bytes])).build()
+    }
+
+    #[test]
+    fn a_frame_holds_as_many_bytes_as_it_says() {
+        for (format, size, needed) in [
+            (PixelFormat::Yuyv, FrameSize::new(4, 3), 24),
+            (PixelFormat::Nv12, FrameSize::new(4, 3), 20),
+            (PixelFormat::Nv12, FrameSize::new(3, 3), 20),
+            (PixelFormat::Rgb, FrameSize::new(3, 2), 18),
+            (PixelFormat::Gray, FrameSize::new(3, 2), 6),
+        ] {
+            assert!(build(format, size, needed).is_ok(), "{format:?} {size}");
+            let short = build(format, size, needed - 1).unwrap_err();
+            assert!(matches!(short, FrameError::TooShort { .. }), "{format:?} {size}: {short}");
+        }
+    }
+
+    #[test]
+    fn impossible_frames_are_refused() {
+        let odd = build(PixelFormat::Yuyv, FrameSize::new(3, 2), 100).unwrap_err();
+        assert!(matches!(odd, FrameError::Size { .. }));
+        let empty = build(PixelFormat::Rgb, FrameSize::new(0, 2), 100).unwrap_err();
+        assert!(matches!(empty, FrameError::Size { .. }));
+        let narrow =
+            Frame::builder(PixelFormat::Rgb, FrameSize::new(4, 1), PixelBuffer::from(vec![0; 12]))
+                .stride(11)
+                .build();
+        assert!(matches!(narrow, Err(FrameError::Stride { needed: 12, stride: 11 })));
+        let enormous = build(PixelFormat::Rgb, FrameSize::new(u32::MAX, u32::MAX), 9).unwrap_err();
+        assert!(matches!(enormous, FrameError::TooShort { .. }));
+    }
+
+    #[test]
+    fn a_compressed_frame_is_decoded_once() {
+        use std::sync::atomic::{AtomicUsize, Ordering};
+
+        #[derive(Default)]
+        struct Counting(AtomicUsize);
+        impl Decoder for Counting {
+            fn decode(&self, _: &[u8], size: FrameSize) -> Result<DecodedPixels, DecodeError> {
+                self.0.fetch_add(1, Ordering::Relaxed);
+                let pixels = vec![7; size.pixel_count() as usize];
+                Ok(DecodedPixels { format: PixelFormat::Gray, size, pixels })
+            }
+        }
+
+        let decoder = Arc::new(Counting::default());
+        let size = FrameSize::new(2, 2);
+        let frame = Frame::builder(PixelFormat::Mjpeg, size, PixelBuffer::from(vec![1]))
+            .sequence(9)
+            .decoder(decoder.clone())
+            .build()
+            .unwrap();
+        let (first, second) = (frame.decoded().unwrap(), frame.clone().decoded().unwrap());
+        assert_eq!((first.sequence(), first.pixels()), (9, &[7; 4][..]));
+        assert!(Arc::ptr_eq(&first.0, &second.0));
+        assert_eq!(decoder.0.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn a_compressed_frame_without_a_decoder_says_so() {
+        let frame = build(PixelFormat::Mjpeg, FrameSize::new(2, 2), 1).unwrap();
+        let error = frame.decoded().unwrap_err();
+        assert!(error.to_string().contains("no decoder"), "{error}");
+    }
+
+    #[test]
+    fn a_buffer_may_be_part_of_another() {
+        let whole: Arc<dyn AsRef<[u8]> + Send + Sync> = Arc::new(vec![1u8, 2, 3, 4]);
+        assert_eq!(PixelBuffer::slice_of(whole.clone(), 1..3).as_ref(), [2, 3]);
+        assert_eq!(PixelBuffer::from(whole).as_ref(), [1, 2, 3, 4]);
+    }
+}

@@ -1,0 +1,181 @@
+use std::{fmt, str::FromStr};
+
+/// Where frames come from: `scheme:path?key=value&key=value`.
+///
+/// Nothing is percent-decoded: a path is taken as it stands, up to the last `?` that is followed
+/// by a parameter.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SourceUri {
+    scheme: String,
+    path: String,
+    params: Vec<(String, String)>,
+}
+
+/// Why a text is no source.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SourceUriError {
+    /// No `scheme:` in front.
+    #[error("{0:?} is no source; one looks like camera:0, file:PATH or scene:")]
+    NoScheme(String),
+    /// A parameter that the source doesn't know.
+    #[error("the source {scheme}: has no parameter {name:?}; it knows {known}")]
+    UnknownParam {
+        /// The source's scheme.
+        scheme: String,
+        /// The parameter's name.
+        name: String,
+        /// Those that it knows.
+        known: String,
+    },
+    /// A parameter whose value can't be read.
+    #[error("{name}={value} is not {expected}")]
+    BadParam {
+        /// The parameter's name.
+        name: String,
+        /// What was given.
+        value: String,
+        /// What it should be.
+        expected: String,
+    },
+}
+
+impl SourceUri {
+    /// What stands before the first colon.
+    pub fn scheme(&self) -> &str {
+        &self.scheme
+    }
+
+    /// What stands between scheme and parameters.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The value of a parameter; the last one counts.
+    pub fn param(&self, name: &str) -> Option<&str> {
+        self.params.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The value of a parameter, read as a `T`; `expected` names what it should be.
+    ///
+    /// # Errors
+    /// [`SourceUriError::BadParam`] when it can't be read.
+    pub fn parsed_param<T: FromStr>(
+        &self,
+        name: &str,
+        expected: &str,
+    ) -> Result<Option<T>, SourceUriError> {
+        let Some(value) = self.param(name) else { return Ok(None) };
+        value.parse().map(Some).map_err(|_| SourceUriError::BadParam {
+            name: name.to_owned(),
+            value: value.to_owned(),
+            expected: expected.to_owned(),
+        })
+    }
+
+    /// Refuses parameters that are not in `known`.
+    ///
+    /// # Errors
+    /// [`SourceUriError::UnknownParam`] for the first of them.
+    pub fn expect_params(&self, known: &[&str]) -> Result<(), SourceUriError> {
+        match self.params.iter().find(|(name, _)| !known.contains(&name.as_str())) {
+            None => Ok(()),
+            Some((name, _)) => Err(SourceUriError::UnknownParam {
+                scheme: self.scheme.clone(),
+                name: name.clone(),
+                known: if known.is_empty() { "none".to_owned() } else { known.join(", ") },
+            }),
+        }
+    }
+
+    /// The URI with a password in front of an `@` replaced, as logs and health show it.
+    pub fn redacted(&self) -> String {
+        let text = self.to_string();
+        let Some(at) = text.rfind('@') else { return text };
+        let start = text[..at].rfind("//").map_or(0, |slashes| slashes + 2);
+        match text[start..at].find(':') {
+            Some(colon) => format!("{}:***{}", &text[..start + colon], &text[at..]),
+            None => text,
+        }
+    }
+}
+
+impl FromStr for SourceUri {
+    type Err = SourceUriError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let no_scheme = || SourceUriError::NoScheme(text.to_owned());
+        let (scheme, rest) = text.split_once(':').ok_or_else(no_scheme)?;
+        let named = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '+';
+        if !scheme.starts_with(|c: char| c.is_ascii_alphabetic()) || !scheme.chars().all(named) {
+            return Err(no_scheme());
+        }
+        let (path, query) = match rest.rsplit_once('?') {
+            Some((path, query)) if query.contains('=') => (path, query),
+            _ => (rest, ""),
+        };
+        let params = query
+            .split('&')
+            .filter(|pair| !pair.is_empty())
+            .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .collect();
+        Ok(Self { scheme: scheme.to_owned(), path: path.to_owned(), params })
+    }
+}
+
+impl fmt::Display for SourceUri {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.scheme, self.path)?;
+        for (index, (key, value)) in self.params.iter().enumerate() {
+            write!(f, "{}{key}={value}", if index == 0 { '?' } else { '&' })?;
+        }
+        Ok(())
+    }
+}
+
+/// Without the password.
+impl fmt::Debug for SourceUri {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.redacted())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_has_scheme_path_and_parameters() {
+        let uri: SourceUri = "scene:?targets=5&seed=1".parse().unwrap();
+        assert_eq!((uri.scheme(), uri.path(), uri.param("seed")), ("scene", "", Some("1")));
+        let uri: SourceUri = "file:/a b/what?.avi?loop=1".parse().unwrap();
+        assert_eq!((uri.path(), uri.param("loop")), ("/a b/what?.avi", Some("1")));
+        assert_eq!(uri.to_string(), "file:/a b/what?.avi?loop=1");
+        let uri: SourceUri = "file:what?".parse().unwrap();
+        assert_eq!(uri.path(), "what?");
+        for text in ["", "0", "/a/b", ":x", "1a:x", "a b:x"] {
+            assert_eq!(text.parse::<SourceUri>(), Err(SourceUriError::NoScheme(text.into())));
+        }
+    }
+
+    #[test]
+    fn parameters_are_checked() {
+        let uri: SourceUri = "scene:?targets=x&sed=1".parse().unwrap();
+        let error = uri.expect_params(&["targets", "seed"]).unwrap_err();
+        assert!(matches!(&error, SourceUriError::UnknownParam { name, .. } if name == "sed"));
+        let error = uri.parsed_param::<u32>("targets", "a number").unwrap_err();
+        assert!(matches!(error, SourceUriError::BadParam { .. }));
+        assert_eq!(uri.parsed_param::<u32>("sed", "a number"), Ok(Some(1)));
+        assert_eq!(uri.parsed_param::<u32>("none", "a number"), Ok(None));
+    }
+
+    #[test]
+    fn a_password_is_not_shown() {
+        let uri: SourceUri = "rtsp://cam:secret@192.0.2.40/stream2".parse().unwrap();
+        assert_eq!(uri.redacted(), "rtsp://cam:***@192.0.2.40/stream2");
+        assert!(!format!("{uri:?}").contains("secret"));
+        let plain: SourceUri = "rtsp://192.0.2.40:554/stream2".parse().unwrap();
+        assert_eq!(plain.redacted(), plain.to_string());
+    }
+}

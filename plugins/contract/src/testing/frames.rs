@@ -1,0 +1,44 @@
+//! Frames from arrays.
+
+use crate::{Frame, FrameSize, PixelBuffer, PixelFormat};
+
+/// A frame of `format` whose bytes are `pixels`, with the sequence 0.
+///
+/// # Panics
+/// When there are too few bytes.
+pub fn from_bytes(format: PixelFormat, width: u32, height: u32, pixels: Vec<u8>) -> Frame {
+    numbered(0, format, width, height, pixels)
+}
+
+/// As [`from_bytes`], with a sequence.
+///
+/// # Panics
+/// When there are too few bytes.
+pub fn numbered(
+    sequence: u64,
+    format: PixelFormat,
+    width: u32,
+    height: u32,
+    pixels: Vec<u8>,
+) -> Frame {
+    Frame::builder(format, FrameSize::new(width, height), PixelBuffer::from(pixels))
+        .sequence(sequence)
+        .build()
+        .expect("a test's bytes fill its frame")
+}
+
+/// A gray frame in which each pixel's brightness is `value(x, y)`.
+pub fn gray(width: u32, height: u32, value: impl Fn(u32, u32) -> u8) -> Frame {
+    let pixels = points(width, height).map(|(x, y)| value(x, y)).collect();
+    from_bytes(PixelFormat::Gray, width, height, pixels)
+}
+
+/// An RGB frame in which each pixel's colour is `value(x, y)`.
+pub fn rgb(width: u32, height: u32, value: impl Fn(u32, u32) -> [u8; 3]) -> Frame {
+    let pixels = points(width, height).flat_map(|(x, y)| value(x, y)).collect();
+    from_bytes(PixelFormat::Rgb, width, height, pixels)
+}
+
+fn points(width: u32, height: u32) -> impl Iterator<Item = (u32, u32)> {
+    (0..height).flat_map(move |y| (0..width).map(move |x| (x, y)))
+}

@@ -1,0 +1,18 @@
+//! What a plugin is tested with, without the runtime: frames from arrays, a clock that moves
+//! when told, a host that records.
+
+mod clock;
+pub mod frames;
+mod recording_host;
+
+pub use clock::FakeClock;
+pub use recording_host::RecordingHost;
+
+use std::time::{Duration, Instant};
+
+use crate::{CallContext, CancelToken};
+
+/// A call that has `limit` from now to answer.
+pub fn call_context(limit: Duration) -> CallContext {
+    CallContext::new(Instant::now() + limit, CancelToken::default())
+}
