@@ -1,1 +1,4 @@
 //! Keepsight plugin: detects and tracks what a camera sees.
+
+pub mod associate;
+pub mod mot_text;
