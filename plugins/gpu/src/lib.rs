@@ -14,6 +14,7 @@
 mod adapter;
 mod device;
 mod error;
+mod probe;
 mod survey;
 
 pub use adapter::AdapterChoice;
