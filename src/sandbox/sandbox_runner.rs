@@ -1,0 +1,159 @@
+//! The entry: limits, counts, and threads to run foreign code on.
+
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use keepsight_contract::CallContext;
+
+use super::abandoned_threads::AbandonedThreads;
+use super::worker::discard;
+use super::{
+    AbandonReason, AbandonedCount, Phase, RunFault, SandboxScope, Watchdog, Worker, WorkerSeat,
+    install_panic_hook,
+};
+
+/// What all sandboxed threads of a process share: the watchdog, the limits, the abandoned ones.
+///
+/// Lives until the last of its workers is over.
+#[derive(Debug)]
+pub struct Sandbox {
+    limits: SandboxLimits,
+    watchdog: Arc<Watchdog>,
+    abandoned: AbandonedThreads,
+}
+
+/// How much a sandbox puts up with.
+#[derive(Debug, Clone)]
+pub struct SandboxLimits {
+    /// Abandoned threads that one instance may have; at that number it gets no new one.
+    pub abandoned_per_instance: usize,
+    /// Abandoned threads that all instances together may have.
+    pub abandoned_per_process: usize,
+    /// How long after its deadline a call may still return, after it was told that it is
+    /// cancelled. A call that heeds that in time is no fault.
+    pub grace: Duration,
+    /// Stack of a worker thread, in bytes; `None` takes the standard library's 2 MiB.
+    pub stack_bytes: Option<usize>,
+}
+
+impl Sandbox {
+    /// A sandbox with its watchdog running and the panic hook installed.
+    ///
+    /// # Panics
+    /// When the operating system gives no thread for the watchdog. Nothing could be contained
+    /// without one.
+    #[must_use]
+    pub fn new(limits: SandboxLimits) -> Arc<Self> {
+        install_panic_hook();
+        let watchdog = Watchdog::start().expect("a process that starts can have a second thread");
+        Arc::new(Self { limits, watchdog, abandoned: AbandonedThreads::default() })
+    }
+
+    /// Starts one named thread, which owns whatever `body` makes, and hands it its
+    /// [seat](WorkerSeat).
+    ///
+    /// `body` does all that touches foreign code by [`WorkerSeat::run`], and returns when the seat
+    /// says that it is [stopped](WorkerSeat::stop_requested) or abandoned. A panic of `body`
+    /// outside such a call is caught as well.
+    ///
+    /// `on_abandon` is called at most once, with the fault, when the worker is given up during a
+    /// call or between two, or when `body` itself panics; from the thread on which that comes to
+    /// light, often the watchdog's. It must be quick, and must not wait for anything. When the
+    /// worker ends in order, it is dropped.
+    ///
+    /// # Errors
+    /// [`RunFault::InstanceCapReached`] and [`RunFault::ProcessCapReached`] when too many threads
+    /// were given up already, and [`RunFault::WorkerUnavailable`].
+    pub fn spawn_worker(
+        self: &Arc<Self>,
+        name: &str,
+        scope: SandboxScope,
+        on_abandon: impl FnOnce(RunFault) + Send + 'static,
+        body: impl FnOnce(&WorkerSeat) + Send + 'static,
+    ) -> Result<Worker, RunFault> {
+        self.abandoned.admit(scope.instance(), &self.limits)?;
+        Worker::spawn(self.clone(), name, scope, Box::new(on_abandon), body)
+    }
+
+    /// Runs `f` once on a fresh worker and waits for its result, at most `limit` and the grace.
+    ///
+    /// # Errors
+    /// The fault of the call, or of starting the worker as in [`spawn_worker`](Self::spawn_worker).
+    pub fn run_once<R: Send + 'static>(
+        self: &Arc<Self>,
+        name: &str,
+        scope: SandboxScope,
+        phase: Phase,
+        limit: Duration,
+        f: impl FnOnce(&CallContext) -> R + Send + 'static,
+    ) -> Result<R, RunFault> {
+        // Room for both a result and a fault, so that no sender ever waits.
+        let (answer, answers) = mpsc::sync_channel(2);
+        let on_abandon = {
+            let answer = answer.clone();
+            move |fault| drop(answer.try_send(Err(fault)))
+        };
+        let unsent_scope = scope.clone();
+        let worker = self.spawn_worker(name, scope.clone(), on_abandon, move |seat| {
+            let result = seat.run(phase, limit, f);
+            if let Err(unsent) = answer.try_send(result) {
+                discard(&unsent_scope, phase, unsent);
+            }
+        })?;
+
+        // The watchdog answers for a call that hangs. The second wait is for a thread that the
+        // scheduler has not let begin, which has no deadline yet.
+        let own_limit = limit.saturating_add(self.limits.grace * 2);
+        let result = answers.recv_timeout(own_limit).or_else(|_| {
+            worker.abandon(RunFault::TimedOut { phase, limit }, AbandonReason::Deadline);
+            // Either that has sent the fault, or somebody else's answer is on its way.
+            answers.recv()
+        });
+        // Where both were sent, the other answer is dropped here.
+        discard(&scope, phase, answers);
+        result.unwrap_or(Err(RunFault::TimedOut { phase, limit }))
+    }
+
+    /// Abandoned threads of the process.
+    #[must_use]
+    pub fn abandoned_total(&self) -> AbandonedCount {
+        self.abandoned.total()
+    }
+
+    /// Threads of the instance that are abandoned and have not returned.
+    #[must_use]
+    pub fn abandoned_of(&self, instance: &str) -> usize {
+        self.abandoned.of(instance)
+    }
+
+    /// Whether so many threads are abandoned that nothing new is started.
+    #[must_use]
+    pub fn containment_lost(&self) -> bool {
+        self.abandoned.total().now >= self.limits.abandoned_per_process
+    }
+
+    /// The limits.
+    #[must_use]
+    pub fn limits(&self) -> &SandboxLimits {
+        &self.limits
+    }
+
+    pub(super) fn watchdog(&self) -> &Watchdog {
+        &self.watchdog
+    }
+
+    pub(super) fn abandoned(&self) -> &AbandonedThreads {
+        &self.abandoned
+    }
+}
+
+impl Default for SandboxLimits {
+    fn default() -> Self {
+        Self {
+            abandoned_per_instance: 3,
+            abandoned_per_process: 128,
+            grace: Duration::from_millis(2),
+            stack_bytes: None,
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! Whose code runs on this thread.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::PanicReport;
+
+thread_local! {
+    static CURRENT: RefCell<Option<SandboxScope>> = const { RefCell::new(None) };
+}
+
+/// Names the instance, stream and generation that a thread works for. Cheap to clone.
+///
+/// While a thread has [entered](Self::enter) a scope, its panics belong to that scope and its
+/// `tracing` events carry `plugin` and `stream`.
+#[derive(Clone)]
+pub struct SandboxScope {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    instance: Arc<str>,
+    stream: Option<Arc<str>>,
+    generation: u64,
+    stray: Mutex<StrayPanics>,
+}
+
+#[derive(Default)]
+struct StrayPanics {
+    count: u64,
+    newest: Option<PanicReport>,
+}
+
+/// Keeps a thread inside a scope; dropping it goes back to the scope before. Stays on its thread.
+#[must_use = "the scope is left when this is dropped"]
+#[derive(Debug)]
+pub struct ScopeGuard {
+    before: Option<SandboxScope>,
+    _span: tracing::span::EnteredSpan,
+    _stays_on_its_thread: PhantomData<*const ()>,
+}
+
+impl SandboxScope {
+    /// A scope for one instance's generation, and one of its streams.
+    #[must_use]
+    pub fn new(instance: impl Into<Arc<str>>, stream: Option<Arc<str>>, generation: u64) -> Self {
+        let instance = instance.into();
+        let stray = Mutex::new(StrayPanics::default());
+        Self { inner: Arc::new(Inner { instance, stream, generation, stray }) }
+    }
+
+    /// The instance.
+    #[must_use]
+    pub fn instance(&self) -> &Arc<str> {
+        &self.inner.instance
+    }
+
+    /// The stream, where it is one's.
+    #[must_use]
+    pub fn stream(&self) -> Option<&Arc<str>> {
+        self.inner.stream.as_ref()
+    }
+
+    /// The instance's generation.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.inner.generation
+    }
+
+    /// The scope this thread is in.
+    #[must_use]
+    pub fn current() -> Option<Self> {
+        CURRENT.try_with(|current| current.try_borrow().ok()?.clone()).ok().flatten()
+    }
+
+    /// Puts this thread into the scope until the guard is dropped.
+    ///
+    /// Meant for threads that the sandbox did not start, a thread pool's for example. A panic there
+    /// is not caught, only attributed: see [`stray_panics`](Self::stray_panics).
+    pub fn enter(&self) -> ScopeGuard {
+        let span = match self.stream() {
+            Some(stream) => tracing::info_span!("plugin", plugin = %self.instance(), %stream),
+            None => tracing::info_span!("plugin", plugin = %self.instance()),
+        };
+        ScopeGuard {
+            before: CURRENT.with(|current| current.replace(Some(self.clone()))),
+            _span: span.entered(),
+            _stays_on_its_thread: PhantomData,
+        }
+    }
+
+    /// How many panics happened inside this scope, and outside every sandboxed call.
+    #[must_use]
+    pub fn stray_panics(&self) -> u64 {
+        self.inner.stray.lock().unwrap_or_else(PoisonError::into_inner).count
+    }
+
+    /// The newest of those panics, unless it was taken before.
+    #[must_use]
+    pub fn take_stray_panic(&self) -> Option<PanicReport> {
+        self.inner.stray.lock().unwrap_or_else(PoisonError::into_inner).newest.take()
+    }
+
+    /// Called by the panic hook, so it must not panic; the lock is held for moments only.
+    pub(super) fn note_stray_panic(&self, report: PanicReport) {
+        let mut stray = self.inner.stray.lock().unwrap_or_else(PoisonError::into_inner);
+        stray.count += 1;
+        stray.newest = Some(report);
+    }
+
+    pub(super) fn is_current(&self) -> bool {
+        CURRENT.with_borrow(|current| {
+            current.as_ref().is_some_and(|current| Arc::ptr_eq(&current.inner, &self.inner))
+        })
+    }
+}
+
+impl fmt::Debug for SandboxScope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SandboxScope")
+            .field("instance", self.instance())
+            .field("stream", &self.stream())
+            .field("generation", &self.generation())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for ScopeGuard {
+    fn drop(&mut self) {
+        CURRENT.with(|current| current.replace(self.before.take()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scopes_nest_and_are_left_again() {
+        let outer = SandboxScope::new("tracker", Some("door".into()), 3);
+        let inner = SandboxScope::new("stats", None, 1);
+        assert!(SandboxScope::current().is_none());
+        {
+            let _outer = outer.enter();
+            assert!(outer.is_current());
+            {
+                let _inner = inner.enter();
+                let current = SandboxScope::current().expect("entered");
+                assert_eq!(&**current.instance(), "stats");
+                assert!(!outer.is_current());
+            }
+            let current = SandboxScope::current().expect("entered");
+            assert_eq!(&**current.instance(), "tracker");
+            assert_eq!(current.stream().map(|stream| &**stream), Some("door"));
+            assert_eq!(current.generation(), 3);
+        }
+        assert!(SandboxScope::current().is_none());
+    }
+}
