@@ -161,16 +161,42 @@ fn an_empty_file_of_version_1_is_enough() {
 
 #[test]
 fn unknown_keys_show_where_they_stand_and_what_was_meant() {
-    check_refused("[server]\nlistne = \"127.0.0.1:1\"", expect!["keepsight.toml:3:1: unknown key 'listne' in [server]; did you mean 'listen'?"]);
-    check_refused("[plugins.stats]\nuse = \"frame-stats\"\n  memroy = 1", expect!["keepsight.toml:4:3: unknown key 'memroy' in [plugins.stats]; did you mean 'memory'?"]);
-    check_refused("[streams.a]\nsource = \"scene:\"\nfsp = 3", expect!["keepsight.toml:4:1: unknown key 'fsp' in [streams.a]; did you mean 'fps'?"]);
-    check_refused("[server]\nlimits = { body_byte = \"1MiB\" }", expect!["keepsight.toml:3:12: unknown key 'body_byte' in [server.limits]; did you mean 'body_bytes'?"]);
-    check_refused("quality = 7", expect!["keepsight.toml:2:1: unknown key 'quality' in the top level"]);
-    check_refused("[stream.a]", expect!["keepsight.toml:2:2: unknown key 'stream' in the top level; did you mean 'streams'?"]);
+    check_refused(
+        "[server]\nlistne = \"127.0.0.1:1\"",
+        expect!["keepsight.toml:3:1: unknown key 'listne' in [server]; did you mean 'listen'?"],
+    );
+    check_refused(
+        "[plugins.stats]\nuse = \"frame-stats\"\n  memroy = 1",
+        expect![
+            "keepsight.toml:4:3: unknown key 'memroy' in [plugins.stats]; did you mean 'memory'?"
+        ],
+    );
+    check_refused(
+        "[streams.a]\nsource = \"scene:\"\nfsp = 3",
+        expect!["keepsight.toml:4:1: unknown key 'fsp' in [streams.a]; did you mean 'fps'?"],
+    );
+    check_refused(
+        "[server]\nlimits = { body_byte = \"1MiB\" }",
+        expect![
+            "keepsight.toml:3:12: unknown key 'body_byte' in [server.limits]; did you mean 'body_bytes'?"
+        ],
+    );
+    check_refused(
+        "quality = 7",
+        expect!["keepsight.toml:2:1: unknown key 'quality' in the top level"],
+    );
+    check_refused(
+        "[stream.a]",
+        expect![
+            "keepsight.toml:2:2: unknown key 'stream' in the top level; did you mean 'streams'?"
+        ],
+    );
     check_refused(
         "[plugins.frame-stats]\n[streams.a]\nsource = \"scene:\"\nplugins = [\"frame-stats\"]\n\
          [streams.a.settings.frame-stat]\nx = 1",
-        expect!["keepsight.toml:6:21: unknown key 'frame-stat' in [streams.a.settings], which takes this stream's plugins; did you mean 'frame-stats'?"],
+        expect![
+            "keepsight.toml:6:21: unknown key 'frame-stat' in [streams.a.settings], which takes this stream's plugins; did you mean 'frame-stats'?"
+        ],
     );
 }
 
@@ -178,59 +204,173 @@ fn unknown_keys_show_where_they_stand_and_what_was_meant() {
 fn columns_count_characters() {
     check_refused(
         "[streams.a]\nsource = \"scene:ä\" # ü\nplugins = [\"öé\", \"x\"]",
-        expect!["keepsight.toml:4:12: stream 'a' names the plugin 'öé', which is not defined; add a table [plugins.öé]"],
+        expect![
+            "keepsight.toml:4:12: stream 'a' names the plugin 'öé', which is not defined; add a table [plugins.öé]"
+        ],
     );
-    check_refused("[server]\nallowed_hosts = [\"ok.example\", \"not ok\"]", expect![[r#"keepsight.toml:3:32: 'allowed_hosts' cannot be used: a host is a name without scheme and port, such as "door.example""#]]);
+    check_refused(
+        "[server]\nallowed_hosts = [\"ok.example\", \"not ok\"]",
+        expect![[
+            r#"keepsight.toml:3:32: 'allowed_hosts' cannot be used: a host is a name without scheme and port, such as "door.example""#
+        ]],
+    );
 }
 
 #[test]
 fn what_is_not_toml_is_refused_where_reading_stopped() {
-    check_refused("[server\nlisten = 1", expect!["keepsight.toml:2:8: unclosed table, expected `]`"]);
+    check_refused(
+        "[server\nlisten = 1",
+        expect!["keepsight.toml:2:8: unclosed table, expected `]`"],
+    );
     check_refused("[server]\n[server]", expect!["keepsight.toml:3:2: duplicate key"]);
 }
 
 #[test]
 fn the_version_is_there_and_known() {
-    expect!["keepsight.toml:1:1: the top level has no 'version'; begin the file with version = 1"].assert_eq(&parse("\n").unwrap_err().to_string());
-    expect!["keepsight.toml:1:11: version 2 is not known; this program reads version 1"].assert_eq(&parse("version = 2").unwrap_err().to_string());
-    expect![[r#"keepsight.toml:1:11: version "1" is not known; this program reads version 1"#]].assert_eq(&parse("version = \"1\"").unwrap_err().to_string());
+    expect!["keepsight.toml:1:1: the top level has no 'version'; begin the file with version = 1"]
+        .assert_eq(&parse("\n").unwrap_err().to_string());
+    expect!["keepsight.toml:1:11: version 2 is not known; this program reads version 1"]
+        .assert_eq(&parse("version = 2").unwrap_err().to_string());
+    expect![[r#"keepsight.toml:1:11: version "1" is not known; this program reads version 1"#]]
+        .assert_eq(&parse("version = \"1\"").unwrap_err().to_string());
 }
 
 #[test]
 fn values_of_another_type_are_refused() {
-    check_refused("[server]\nlisten = 8787", expect![[r#"keepsight.toml:3:10: 'listen' takes an address and port, such as "127.0.0.1:8787", not an integer"#]]);
-    check_refused("server = 1", expect!["keepsight.toml:2:10: 'server' takes a table, not an integer"]);
-    check_refused("[streams.a]\nsource = \"scene:\"\ncritical = \"yes\"", expect!["keepsight.toml:4:12: 'critical' takes true or false, not a text"]);
-    check_refused("[streams.a]\nsource = \"scene:\"\nplugins = \"x\"", expect!["keepsight.toml:4:11: 'plugins' takes a list of texts, not a text"]);
-    check_refused("[plugins.frame-stats]\nrestart = { budget = 1.5 }", expect!["keepsight.toml:3:22: 'budget' takes a whole number, not a number"]);
-    check_refused("[plugins.frame-stats]\nconfig = 1979-05-27", expect!["keepsight.toml:3:10: 'config' takes a table, not a date"]);
-    check_refused("[outputs]\nto = \"file:x\"", expect!["keepsight.toml:2:1: 'outputs' takes a list of tables, [[outputs]], not a table"]);
+    check_refused(
+        "[server]\nlisten = 8787",
+        expect![[
+            r#"keepsight.toml:3:10: 'listen' takes an address and port, such as "127.0.0.1:8787", not an integer"#
+        ]],
+    );
+    check_refused(
+        "server = 1",
+        expect!["keepsight.toml:2:10: 'server' takes a table, not an integer"],
+    );
+    check_refused(
+        "[streams.a]\nsource = \"scene:\"\ncritical = \"yes\"",
+        expect!["keepsight.toml:4:12: 'critical' takes true or false, not a text"],
+    );
+    check_refused(
+        "[streams.a]\nsource = \"scene:\"\nplugins = \"x\"",
+        expect!["keepsight.toml:4:11: 'plugins' takes a list of texts, not a text"],
+    );
+    check_refused(
+        "[plugins.frame-stats]\nrestart = { budget = 1.5 }",
+        expect!["keepsight.toml:3:22: 'budget' takes a whole number, not a number"],
+    );
+    check_refused(
+        "[plugins.frame-stats]\nconfig = 1979-05-27",
+        expect!["keepsight.toml:3:10: 'config' takes a table, not a date"],
+    );
+    check_refused(
+        "[outputs]\nto = \"file:x\"",
+        expect!["keepsight.toml:2:1: 'outputs' takes a list of tables, [[outputs]], not a table"],
+    );
 }
 
 #[test]
 fn values_that_mean_nothing_are_refused() {
-    check_refused("[server]\nlisten = \"somewhere\"", expect![[r#"keepsight.toml:3:10: 'listen' cannot be used: "somewhere" is not an address and port, such as "127.0.0.1:8787""#]]);
-    check_refused("[server]\nkey = \"short\"", expect!["keepsight.toml:3:7: 'key' cannot be used: a key has at least 8 characters"]);
-    check_refused("[server]\nkey = \"with a space\"", expect!["keepsight.toml:3:7: 'key' cannot be used: a key has only visible characters of ASCII, without spaces"]);
-    check_refused("[server]\nallowed_origins = [\"wall.example\"]", expect![[r#"keepsight.toml:3:20: 'allowed_origins' cannot be used: an origin is a scheme and a host, such as "https://wall.example""#]]);
-    check_refused("[server.limits]\nconnections = 0", expect!["keepsight.toml:3:15: 'connections' cannot be used: it is not within 1 and 10000"]);
-    check_refused("[server.limits]\nheader_bytes = \"1B\"", expect!["keepsight.toml:3:16: 'header_bytes' cannot be used: it is not within 512 B and 1.0 MiB"]);
-    check_refused("[runtime]\non_lost_containment = \"panic\"", expect![[r#"keepsight.toml:3:23: 'on_lost_containment' cannot be used: "panic" is not "exit" or "report""#]]);
-    check_refused("[runtime.limits]\nprobe = \"0s\"", expect!["keepsight.toml:3:9: 'probe' cannot be used: it is not above 0 and at most a year"]);
-    check_refused("[runtime.limits]\nprobe = \"soon\"", expect![[r#"keepsight.toml:3:9: 'probe' cannot be used: "soon" is not a time, such as "500ms" or "10min""#]]);
-    check_refused("[streams.a]\nsource = \"door\"", expect![[r#"keepsight.toml:3:10: 'source' cannot be used: a source begins with its scheme, such as "camera:0" or "file:a.y4m""#]]);
-    check_refused("[streams.a]\nsource = \"scene:\"\nsize = \"big\"", expect![[r#"keepsight.toml:4:8: 'size' cannot be used: "big" is not a picture size, such as "1280x720""#]]);
-    check_refused("[streams.a]\nsource = \"scene:\"\nfps = 0", expect!["keepsight.toml:4:7: 'fps' cannot be used: it is not a number above 0"]);
-    check_refused("[streams.a]\nsource = \"scene:\"\nmode = \"all\"", expect![[r#"keepsight.toml:4:8: 'mode' cannot be used: "all" is not "newest" or "every""#]]);
-    check_refused("[streams.\"a b\"]\nsource = \"scene:\"", expect!["keepsight.toml:2:10: 'a b' cannot be used: a name has 1 to 64 letters of ASCII, digits, hyphens, underscores or dots"]);
-    check_refused("[plugins.frame-stats]\nmemory = \"7\"", expect!["keepsight.toml:3:10: 'memory' cannot be used: it is not within 1.0 MiB and 65536.0 GiB"]);
+    check_refused(
+        "[server]\nlisten = \"somewhere\"",
+        expect![[
+            r#"keepsight.toml:3:10: 'listen' cannot be used: "somewhere" is not an address and port, such as "127.0.0.1:8787""#
+        ]],
+    );
+    check_refused(
+        "[server]\nkey = \"short\"",
+        expect!["keepsight.toml:3:7: 'key' cannot be used: a key has at least 8 characters"],
+    );
+    check_refused(
+        "[server]\nkey = \"with a space\"",
+        expect![
+            "keepsight.toml:3:7: 'key' cannot be used: a key has only visible characters of ASCII, without spaces"
+        ],
+    );
+    check_refused(
+        "[server]\nallowed_origins = [\"wall.example\"]",
+        expect![[
+            r#"keepsight.toml:3:20: 'allowed_origins' cannot be used: an origin is a scheme and a host, such as "https://wall.example""#
+        ]],
+    );
+    check_refused(
+        "[server.limits]\nconnections = 0",
+        expect!["keepsight.toml:3:15: 'connections' cannot be used: it is not within 1 and 10000"],
+    );
+    check_refused(
+        "[server.limits]\nheader_bytes = \"1B\"",
+        expect![
+            "keepsight.toml:3:16: 'header_bytes' cannot be used: it is not within 512 B and 1.0 MiB"
+        ],
+    );
+    check_refused(
+        "[runtime]\non_lost_containment = \"panic\"",
+        expect![[
+            r#"keepsight.toml:3:23: 'on_lost_containment' cannot be used: "panic" is not "exit" or "report""#
+        ]],
+    );
+    check_refused(
+        "[runtime.limits]\nprobe = \"0s\"",
+        expect!["keepsight.toml:3:9: 'probe' cannot be used: it is not above 0 and at most a year"],
+    );
+    check_refused(
+        "[runtime.limits]\nprobe = \"soon\"",
+        expect![[
+            r#"keepsight.toml:3:9: 'probe' cannot be used: "soon" is not a time, such as "500ms" or "10min""#
+        ]],
+    );
+    check_refused(
+        "[streams.a]\nsource = \"door\"",
+        expect![[
+            r#"keepsight.toml:3:10: 'source' cannot be used: a source begins with its scheme, such as "camera:0" or "file:a.y4m""#
+        ]],
+    );
+    check_refused(
+        "[streams.a]\nsource = \"scene:\"\nsize = \"big\"",
+        expect![[
+            r#"keepsight.toml:4:8: 'size' cannot be used: "big" is not a picture size, such as "1280x720""#
+        ]],
+    );
+    check_refused(
+        "[streams.a]\nsource = \"scene:\"\nfps = 0",
+        expect!["keepsight.toml:4:7: 'fps' cannot be used: it is not a number above 0"],
+    );
+    check_refused(
+        "[streams.a]\nsource = \"scene:\"\nmode = \"all\"",
+        expect![[r#"keepsight.toml:4:8: 'mode' cannot be used: "all" is not "newest" or "every""#]],
+    );
+    check_refused(
+        "[streams.\"a b\"]\nsource = \"scene:\"",
+        expect![
+            "keepsight.toml:2:10: 'a b' cannot be used: a name has 1 to 64 letters of ASCII, digits, hyphens, underscores or dots"
+        ],
+    );
+    check_refused(
+        "[plugins.frame-stats]\nmemory = \"7\"",
+        expect![
+            "keepsight.toml:3:10: 'memory' cannot be used: it is not within 1.0 MiB and 65536.0 GiB"
+        ],
+    );
     check_refused(
         "[plugins.frame-stats]\nrestart = { backoff = [\"2s\", \"1s\"] }",
         expect!["keepsight.toml:3:23: 'backoff' cannot be used: the second time is the shorter"],
     );
-    check_refused("[plugins.frame-stats]\nrestart = { backoff = [\"2s\"] }", expect![[r#"keepsight.toml:3:23: 'backoff' cannot be used: it is not a list of two times, such as ["1s", "2min"]"#]]);
-    check_refused("[plugins.frame-stats]\nconfig = { x = inf }", expect!["keepsight.toml:3:16: 'x' cannot be used: the number is not finite"]);
-    check_refused("[[outputs]]\nto = \"file:x\"\nwhat = [\"trakcs\"]", expect![[r#"keepsight.toml:4:9: 'what' cannot be used: it takes "detections", "tracks", "regions" and "json""#]]);
+    check_refused(
+        "[plugins.frame-stats]\nrestart = { backoff = [\"2s\"] }",
+        expect![[
+            r#"keepsight.toml:3:23: 'backoff' cannot be used: it is not a list of two times, such as ["1s", "2min"]"#
+        ]],
+    );
+    check_refused(
+        "[plugins.frame-stats]\nconfig = { x = inf }",
+        expect!["keepsight.toml:3:16: 'x' cannot be used: the number is not finite"],
+    );
+    check_refused(
+        "[[outputs]]\nto = \"file:x\"\nwhat = [\"trakcs\"]",
+        expect![[
+            r#"keepsight.toml:4:9: 'what' cannot be used: it takes "detections", "tracks", "regions" and "json""#
+        ]],
+    );
     check_refused(
         "[plugins.frame-stats]\n[streams.a]\nsource = \"scene:\"\n\
          plugins = [\"frame-stats\", \"frame-stats\"]",
@@ -240,9 +380,22 @@ fn values_that_mean_nothing_are_refused() {
 
 #[test]
 fn keys_that_must_be_there_are_asked_for() {
-    check_refused("[streams.a]\nfps = 3", expect![[r#"keepsight.toml:2:1: [streams.a] has no 'source'; such as source = "camera:0""#]]);
-    check_refused("[[outputs]]\nwhat = [\"tracks\"]", expect![[r#"keepsight.toml:2:1: [[outputs]] has no 'to'; such as to = "file:tracks.jsonl""#]]);
-    check_refused("[[outputs]]\nto = \"file:x\"", expect![[r#"keepsight.toml:2:1: [[outputs]] has no 'what'; such as what = ["tracks"]"#]]);
+    check_refused(
+        "[streams.a]\nfps = 3",
+        expect![[
+            r#"keepsight.toml:2:1: [streams.a] has no 'source'; such as source = "camera:0""#
+        ]],
+    );
+    check_refused(
+        "[[outputs]]\nwhat = [\"tracks\"]",
+        expect![[
+            r#"keepsight.toml:2:1: [[outputs]] has no 'to'; such as to = "file:tracks.jsonl""#
+        ]],
+    );
+    check_refused(
+        "[[outputs]]\nto = \"file:x\"",
+        expect![[r#"keepsight.toml:2:1: [[outputs]] has no 'what'; such as what = ["tracks"]"#]],
+    );
 }
 
 #[test]
@@ -250,28 +403,60 @@ fn streams_name_plugins_that_are_defined_and_built_in() {
     check_refused(
         "[plugins.tracker]\nuse = \"video-tracker\"\n\
          [streams.a]\nsource = \"scene:\"\nplugins = [\"traker\"]",
-        expect!["keepsight.toml:6:12: stream 'a' names the plugin 'traker', which is not defined; did you mean 'tracker'?"],
+        expect![
+            "keepsight.toml:6:12: stream 'a' names the plugin 'traker', which is not defined; did you mean 'tracker'?"
+        ],
     );
     check_refused(
         "[streams.a]\nsource = \"scene:\"\nplugins = [\"frame-stats\"]",
-        expect!["keepsight.toml:4:12: stream 'a' names the plugin 'frame-stats', which is not defined; add a table [plugins.frame-stats]"],
+        expect![
+            "keepsight.toml:4:12: stream 'a' names the plugin 'frame-stats', which is not defined; add a table [plugins.frame-stats]"
+        ],
     );
-    check_refused("[plugins.tracker]\nuse = \"video-traker\"", expect!["keepsight.toml:3:7: this build has no plugin 'video-traker'; did you mean 'video-tracker'?"]);
-    check_refused("[plugins.reader]", expect!["keepsight.toml:2:1: this build has no plugin 'reader'; build with the feature of that name"]);
+    check_refused(
+        "[plugins.tracker]\nuse = \"video-traker\"",
+        expect![
+            "keepsight.toml:3:7: this build has no plugin 'video-traker'; did you mean 'video-tracker'?"
+        ],
+    );
+    check_refused(
+        "[plugins.reader]",
+        expect![
+            "keepsight.toml:2:1: this build has no plugin 'reader'; build with the feature of that name"
+        ],
+    );
 }
 
 #[test]
 fn variables_must_be_set_and_well_written() {
-    check_refused("[server]\nkey = \"${KEEPSIGHT_KEYS}\"", expect!["keepsight.toml:3:7: the environment variable KEEPSIGHT_KEYS is not set"]);
-    check_refused("[plugins.frame-stats.config]\na = [\"${NOPE}\"]", expect!["keepsight.toml:3:6: the environment variable NOPE is not set"]);
-    check_refused("[server]\nkey = \"${KEEPSIGHT_KEY\"", expect!["keepsight.toml:3:7: 'key' cannot be used: a variable is written ${NAME}, and $${ stands for ${ itself"]);
+    check_refused(
+        "[server]\nkey = \"${KEEPSIGHT_KEYS}\"",
+        expect!["keepsight.toml:3:7: the environment variable KEEPSIGHT_KEYS is not set"],
+    );
+    check_refused(
+        "[plugins.frame-stats.config]\na = [\"${NOPE}\"]",
+        expect!["keepsight.toml:3:6: the environment variable NOPE is not set"],
+    );
+    check_refused(
+        "[server]\nkey = \"${KEEPSIGHT_KEY\"",
+        expect![
+            "keepsight.toml:3:7: 'key' cannot be used: a variable is written ${NAME}, and $${ stands for ${ itself"
+        ],
+    );
 }
 
 #[test]
 fn nobody_else_is_served_without_a_key() {
-    let expected = expect![[r#"listening on 0.0.0.0:8787 needs a key, for others could reach it: set key = "${KEEPSIGHT_KEY}" under [server] in keepsight.toml and that variable in the environment, or listen on 127.0.0.1"#]];
+    let expected = expect![[
+        r#"listening on 0.0.0.0:8787 needs a key, for others could reach it: set key = "${KEEPSIGHT_KEY}" under [server] in keepsight.toml and that variable in the environment, or listen on 127.0.0.1"#
+    ]];
     check_refused("[server]\nlisten = \"0.0.0.0:8787\"", expected);
-    check_refused("[server]\nlisten = \"[::]:80\"", expect![[r#"listening on [::]:80 needs a key, for others could reach it: set key = "${KEEPSIGHT_KEY}" under [server] in keepsight.toml and that variable in the environment, or listen on 127.0.0.1"#]]);
+    check_refused(
+        "[server]\nlisten = \"[::]:80\"",
+        expect![[
+            r#"listening on [::]:80 needs a key, for others could reach it: set key = "${KEEPSIGHT_KEY}" under [server] in keepsight.toml and that variable in the environment, or listen on 127.0.0.1"#
+        ]],
+    );
     for own in ["127.0.0.1:8787", "127.1.2.3:1", "[::1]:8787", "localhost:80"] {
         parse(&format!("version = 1\n[server]\nlisten = \"{own}\"")).unwrap();
     }
@@ -280,7 +465,8 @@ fn nobody_else_is_served_without_a_key() {
     let error = config().listening_on("192.0.2.1:80").unwrap_err();
     assert!(matches!(error, ConfigError::ListenWithoutKey { .. }), "{error}");
     let error = config().listening_on("door").unwrap_err();
-    expect!["'door' is not an address and port, such as 127.0.0.1:8787"].assert_eq(&error.to_string());
+    expect!["'door' is not an address and port, such as 127.0.0.1:8787"]
+        .assert_eq(&error.to_string());
     let keyed = parse("version = 1\n[server]\nkey = \"12345678\"").unwrap();
     assert_eq!(keyed.listening_on("0.0.0.0:80").unwrap().server.listen.port(), 80);
 }

@@ -1,0 +1,23 @@
+//! HTTP: routes, guards, limits and the server they run in.
+//!
+//! The server has two threads of its own and a bounded number of others for what may take time:
+//! tool calls, reloads and pictures. Nothing that runs a plugin's, source's or driver's code is
+//! an async task, so health answers while all of it hangs. Everything a client can take is
+//! limited: header and body bytes, time, connections, calls.
+//!
+//! Not here: who decides what a plugin does. A [`Backend`] answers; this module knows how to ask.
+
+mod backend;
+mod connection;
+mod guard;
+mod http_server;
+mod plugins_api;
+mod request_handler;
+mod routes;
+mod snapshots;
+mod status_table;
+mod streams_api;
+mod write_deadline;
+
+pub use backend::{Backend, LatestResult, ReloadError, ToolCall, ToolError, ToolOutcome};
+pub use http_server::{Drained, HttpServer, ServeError};

@@ -1,0 +1,208 @@
+//! Manifests, tool calls and reloads.
+
+use std::time::Instant;
+
+use base64::{
+    Engine as _, alphabet,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+    prelude::BASE64_STANDARD,
+};
+use hyper::StatusCode;
+use keepsight_contract::{Frame, Manifest, Output, Response, Tool};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::{Backend, ToolCall, ToolError, ToolOutcome};
+use crate::health::{Reply, plugin_not_found};
+
+/// The manifest as the clients know it: what only the runtime reads is left out.
+#[derive(Serialize)]
+struct ManifestItem<'a> {
+    id: &'a str,
+    name: &'a str,
+    version: &'a str,
+    description: &'a str,
+    r#type: &'a str,
+    capabilities: &'a [String],
+    tools: Vec<ToolItem<'a>>,
+}
+
+#[derive(Serialize)]
+struct ToolItem<'a> {
+    id: &'a str,
+    title: &'a str,
+    description: &'a str,
+    input_types: &'a [String],
+    inputs: &'a Value,
+    output_types: &'a [String],
+    outputs: &'a Value,
+    capabilities: &'a [String],
+}
+
+/// The body of a call. Keys besides are left alone.
+#[derive(Deserialize)]
+struct RunBody {
+    args: Map<String, Value>,
+}
+
+pub(super) fn manifest(backend: &dyn Backend, plugin: &str) -> Reply {
+    match backend.plugin(plugin).map(|report| report.manifest) {
+        None => plugin_not_found(plugin),
+        Some(Some(manifest)) => Reply::ok(&manifest_item(&manifest)),
+        Some(None) => {
+            let detail = format!("Plugin '{plugin}' has no manifest; it could not be loaded");
+            Reply::detail(StatusCode::NOT_FOUND, detail)
+        }
+    }
+}
+
+/// Runs a tool. Takes as long as the call does: for a thread that may wait.
+pub(super) fn run(backend: &dyn Backend, plugin: &str, tool: &str, body: &[u8]) -> Reply {
+    let RunBody { args } = match serde_json::from_slice(body) {
+        Ok(body) => body,
+        Err(error) => {
+            let detail = format!("the body is not {{\"args\": {{…}}}}: {error}");
+            return Reply::detail(StatusCode::UNPROCESSABLE_ENTITY, detail);
+        }
+    };
+    match call(backend, plugin, tool, args) {
+        // Clients ask for a plugin by the instance's name and get that name back.
+        Ok(outcome) => Reply::ok(&json!({
+            "tool_name": tool,
+            "plugin_id": plugin,
+            "result": result(&outcome.response),
+            "processing_time_ms": u64::try_from(outcome.took.as_millis()).unwrap_or(u64::MAX),
+        })),
+        Err(error) => error.reply(),
+    }
+}
+
+fn call(
+    backend: &dyn Backend,
+    plugin: &str,
+    tool: &str,
+    mut args: Map<String, Value>,
+) -> Result<ToolOutcome, ToolError> {
+    // Whether there is somebody to ask comes before the cost of a picture.
+    let report = backend
+        .plugin(plugin)
+        .ok_or_else(|| ToolError::UnknownPlugin { plugin: plugin.to_owned() })?;
+    if let Some(manifest) = &report.manifest
+        && manifest.find_tool(tool).is_none()
+    {
+        let known = manifest.tools.iter().map(|tool| tool.id.clone()).collect();
+        let (plugin, tool) = (plugin.to_owned(), tool.to_owned());
+        return Err(ToolError::UnknownTool { plugin, tool, known });
+    }
+    if !report.state.is_available() {
+        return Err(ToolError::NotServing {
+            state: report.state,
+            reason: report.reason,
+            hint: report.hint,
+            retry_after: report.next_attempt_in,
+        });
+    }
+    let frame = args.remove("frame_base64").map(picture).transpose()?;
+    let call = ToolCall { tool: tool.to_owned(), args: Value::Object(args), frame };
+    backend.run_tool(plugin, call)
+}
+
+/// Builds an instance anew. Takes as long as that does: for a thread that may wait.
+pub(super) fn reload(backend: &dyn Backend, plugin: &str) -> Reply {
+    match backend.reload(plugin) {
+        Ok(()) => Reply::ok(&json!({ "status": "reloaded", "plugin": plugin })),
+        Err(error) => error.reply(),
+    }
+}
+
+/// The picture of a JPEG or PNG in base64, with or without a data-URL prefix.
+fn picture(text: Value) -> Result<Frame, ToolError> {
+    let bad = |reason: String| ToolError::BadArguments { reason };
+    let Value::String(text) = text else {
+        return Err(bad("frame_base64 is no text".to_owned()));
+    };
+    let base64 = match text.strip_prefix("data:") {
+        Some(url) => {
+            let (kind, data) = url.split_once(',').unwrap_or((url, ""));
+            if !kind.ends_with(";base64") {
+                return Err(bad("frame_base64 is a data URL that is not base64".to_owned()));
+            }
+            data
+        }
+        None => &text,
+    };
+    let bytes = PICTURE_BASE64
+        .decode(base64.trim_ascii())
+        .map_err(|error| bad(format!("frame_base64 is not base64: {error}")))?;
+    let picture = keepsight_jpeg::decode_picture(&bytes)
+        .map_err(|error| bad(format!("frame_base64 holds no picture: {error}")))?;
+    picture
+        .into_frame(0, Instant::now())
+        .map_err(|error| bad(format!("frame_base64 holds no picture: {error}")))
+}
+
+/// A response as clients see it: each typed output under its kind, JSON under its name, and what
+/// else there is under `attachments` and `overlay`.
+pub(super) fn result(response: &Response) -> Value {
+    let mut result = Map::new();
+    for output in &response.outputs {
+        let (key, value) = match output {
+            Output::Json(json) => (json.name.as_str(), json.value.clone()),
+            Output::Detections(detections) => ("detections", wire(detections)),
+            Output::Tracks(tracks) => ("tracks", wire(tracks)),
+            Output::Regions(regions) => ("regions", wire(regions)),
+            // A kind that a newer contract adds: its own tagged form.
+            other => (other.kind().as_str(), wire(other)),
+        };
+        result.insert(key.to_owned(), value);
+    }
+    if !response.attachments.is_empty() {
+        let attachments = response.attachments.iter().map(|attachment| {
+            json!({
+                "name": attachment.name,
+                "media_type": attachment.media_type,
+                "base64": BASE64_STANDARD.encode(&attachment.bytes),
+            })
+        });
+        result.insert("attachments".to_owned(), attachments.collect());
+    }
+    if !response.overlay.is_empty() {
+        result.insert("overlay".to_owned(), wire(&response.overlay));
+    }
+    Value::Object(result)
+}
+
+pub(super) fn wire(value: &impl Serialize) -> Value {
+    serde_json::to_value(value).expect("the contract's outputs serialise")
+}
+
+fn manifest_item(manifest: &Manifest) -> ManifestItem<'_> {
+    ManifestItem {
+        id: &manifest.id,
+        name: &manifest.name,
+        version: &manifest.version,
+        description: &manifest.description,
+        r#type: &manifest.kind,
+        capabilities: &manifest.capabilities,
+        tools: manifest.tools.iter().map(tool_item).collect(),
+    }
+}
+
+fn tool_item(tool: &Tool) -> ToolItem<'_> {
+    ToolItem {
+        id: &tool.id,
+        title: &tool.title,
+        description: &tool.description,
+        input_types: &tool.input_types,
+        inputs: &tool.inputs,
+        output_types: &tool.output_types,
+        outputs: &tool.outputs,
+        capabilities: &tool.capabilities,
+    }
+}
+
+/// Clients leave the padding out as often as not.
+const PICTURE_BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);

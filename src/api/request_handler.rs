@@ -1,0 +1,252 @@
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use hyper::{
+    HeaderMap, Method, Request, Response, StatusCode,
+    body::{Body as _, Bytes, Incoming},
+    header::{
+        ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, EXPECT, HeaderValue, RETRY_AFTER,
+        WWW_AUTHENTICATE,
+    },
+    http::request::Parts,
+};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::spawn_blocking,
+    time::timeout,
+};
+
+use super::{
+    Backend,
+    guard::Guard,
+    plugins_api,
+    routes::{Access, Route},
+    snapshots::Snapshots,
+    status_table::SOON,
+    streams_api,
+};
+use crate::{
+    config::{ServerConfig, ServerLimits},
+    health::{Reply, Target},
+};
+
+/// What turns requests into answers, shared by all connections of a server.
+pub(super) struct RequestHandler {
+    backend: Arc<dyn Backend>,
+    guard: Guard,
+    limits: ServerLimits,
+    snapshots: Snapshots,
+    /// One permit for each thread that may wait.
+    calls: Arc<Semaphore>,
+}
+
+impl RequestHandler {
+    pub(super) fn new(config: &ServerConfig, backend: Arc<dyn Backend>) -> Self {
+        Self {
+            backend,
+            guard: Guard::new(config),
+            limits: config.limits.clone(),
+            snapshots: Snapshots::default(),
+            calls: Arc::new(Semaphore::new(config.limits.calls)),
+        }
+    }
+
+    pub(super) fn limits(&self) -> &ServerLimits {
+        &self.limits
+    }
+
+    /// The answer to one request.
+    pub(super) async fn handle(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+    ) -> Response<Full<Bytes>> {
+        let begun = Instant::now();
+        let (parts, mut body) = request.into_parts();
+        let target = Target::parse(parts.uri.path(), parts.uri.query());
+        let route = target.and_then(|target| Route::of(&target));
+        let access = route.as_ref().map_or(Access::Public, Route::access);
+        let reply = self.answer(&parts, &mut body, route).await;
+        let whole = body.is_end_stream() || self.discard(&parts.headers, body).await;
+
+        let (method, path) = (&parts.method, parts.uri.path());
+        let (status, took) = (reply.status.as_u16(), begun.elapsed());
+        tracing::trace!(%method, path, status, ?took, "answered a request");
+
+        let mut response = response(reply);
+        let headers = response.headers_mut();
+        self.guard.answer_headers(access, &parts.headers, headers);
+        if parts.method == Method::OPTIONS {
+            self.guard.preflight_headers(&parts.headers, headers);
+        }
+        if !whole {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+
+    async fn answer(
+        self: &Arc<Self>,
+        parts: &Parts,
+        body: &mut Incoming,
+        route: Option<Route>,
+    ) -> Reply {
+        if let Err(reply) = self.guard.check_host(parts.version, &parts.uri, &parts.headers) {
+            return reply;
+        }
+        if parts.method == Method::OPTIONS {
+            return Reply::new(StatusCode::OK, "application/json", Bytes::new());
+        }
+        let Some(route) = route else { return Reply::not_found() };
+        if parts.method != route.method() {
+            let mut reply = Reply::detail(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
+            reply.allow = Some(route.allow());
+            return reply;
+        }
+        if let Err(reply) = self.guard.check_access(route.access(), &parts.headers) {
+            return reply;
+        }
+        let backend = &*self.backend;
+        match route {
+            Route::Health(route) => route.answer(backend),
+            Route::Manifest { plugin } => plugins_api::manifest(backend, &plugin),
+            Route::Streams => streams_api::streams(backend),
+            Route::Stream { stream } => streams_api::stream(backend, &stream),
+            Route::Tracks { stream, plugin } => {
+                streams_api::tracks(backend, &stream, plugin.as_deref())
+            }
+            Route::Snapshot { stream, plugin, overlay } => {
+                let late = StatusCode::SERVICE_UNAVAILABLE;
+                self.hand_over(self.permit(), late, move |handler| {
+                    let (backend, plugin) = (&*handler.backend, plugin.as_deref());
+                    handler.snapshots.reply(backend, &stream, plugin, overlay)
+                })
+                .await
+            }
+            Route::Reload { plugin } => {
+                let late = StatusCode::SERVICE_UNAVAILABLE;
+                self.hand_over(self.permit(), late, move |handler| {
+                    plugins_api::reload(&*handler.backend, &plugin)
+                })
+                .await
+            }
+            Route::Run { plugin, tool } => {
+                // The permit comes before the body, so that bodies in memory are as limited as
+                // calls are.
+                let permit = self.permit();
+                let body = match self.read(body).await {
+                    Ok(body) => body,
+                    Err(reply) => return reply,
+                };
+                self.hand_over(permit, StatusCode::REQUEST_TIMEOUT, move |handler| {
+                    plugins_api::run(&*handler.backend, &plugin, &tool, &body)
+                })
+                .await
+            }
+        }
+    }
+
+    fn permit(&self) -> Option<OwnedSemaphorePermit> {
+        self.calls.clone().try_acquire_owned().ok()
+    }
+
+    /// Has `work` done on a thread that may wait, if there is a `permit` to. What comes late is
+    /// answered `late`; its thread counts on until it returns.
+    async fn hand_over(
+        self: &Arc<Self>,
+        permit: Option<OwnedSemaphorePermit>,
+        late: StatusCode,
+        work: impl FnOnce(&Self) -> Reply + Send + 'static,
+    ) -> Reply {
+        let Some(permit) = permit else {
+            let detail = "as many calls as are allowed are under way; ask again later";
+            return Reply::detail(StatusCode::SERVICE_UNAVAILABLE, detail).retry_after(Some(SOON));
+        };
+        let handler = self.clone();
+        let task = spawn_blocking(move || {
+            let reply = work(&handler);
+            drop(permit);
+            reply
+        });
+        match timeout(self.limits.request_time, task).await {
+            Ok(Ok(reply)) => reply,
+            Ok(Err(error)) => {
+                tracing::error!(%error, "a request's work did not come to its end");
+                Reply::detail(StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error")
+            }
+            Err(_) => {
+                Reply::detail(late, format!("no answer within {:?}", self.limits.request_time))
+            }
+        }
+    }
+
+    /// The body, if it comes in time and is not too big.
+    async fn read(&self, body: &mut Incoming) -> Result<Bytes, Reply> {
+        let limit = self.limits.body_bytes;
+        let too_big = || {
+            let detail = format!("the body is longer than {limit} bytes");
+            Reply::detail(StatusCode::PAYLOAD_TOO_LARGE, detail)
+        };
+        if body.size_hint().lower() > limit as u64 {
+            return Err(too_big());
+        }
+        match timeout(self.limits.body_time, Limited::new(body, limit).collect()).await {
+            Ok(Ok(collected)) => Ok(collected.to_bytes()),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_big()),
+            Ok(Err(_)) => Err(Reply::detail(StatusCode::BAD_REQUEST, "the body broke off")),
+            Err(_) => {
+                let detail = format!("the body did not come within {:?}", self.limits.body_time);
+                Err(Reply::detail(StatusCode::REQUEST_TIMEOUT, detail))
+            }
+        }
+    }
+
+    /// Reads over a body that nobody wants, so that the client is not cut off while it still
+    /// writes and gets to see the answer; whether its end was reached.
+    async fn discard(&self, headers: &HeaderMap, mut body: Incoming) -> bool {
+        if headers.contains_key(EXPECT) {
+            // The client waits for leave to send it, and never gets that.
+            return false;
+        }
+        let reading = async {
+            let mut bytes = 0;
+            loop {
+                match body.frame().await {
+                    None => return true,
+                    Some(Err(_)) => return false,
+                    Some(Ok(frame)) => bytes += frame.data_ref().map_or(0, Bytes::len),
+                }
+                if bytes > DISCARD_BYTES_MAX {
+                    return false;
+                }
+            }
+        };
+        timeout(DISCARD_TIME.min(self.limits.body_time), reading).await.unwrap_or(false)
+    }
+}
+
+fn response(reply: Reply) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(reply.body));
+    *response.status_mut() = reply.status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Some(allow) = reply.allow {
+        headers.insert(ALLOW, HeaderValue::from_static(allow));
+    }
+    if let Some(time) = reply.retry_after {
+        // Whole seconds, rounded up: an early visitor would be turned away once more.
+        let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+    }
+    if reply.status == StatusCode::UNAUTHORIZED {
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    response
+}
+
+/// Of an unwanted body; enough for a picture sent by mistake.
+const DISCARD_BYTES_MAX: usize = 64 << 20;
+const DISCARD_TIME: Duration = Duration::from_secs(2);

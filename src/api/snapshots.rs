@@ -1,0 +1,123 @@
+//! The newest picture of a stream, encoded once for all who look.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use hyper::{StatusCode, body::Bytes};
+use keepsight_contract::Response;
+use keepsight_jpeg::Picture;
+use serde_json::json;
+
+use super::{Backend, LatestResult, status_table::SOON, streams_api};
+use crate::{
+    health::{Reply, seconds},
+    inspector::{StreamReport, StreamState},
+};
+
+/// The pictures encoded last, one for each way of looking at a stream. Ways are streams that
+/// exist × plugins they feed × two, so there is no need to forget any.
+#[derive(Default)]
+pub(super) struct Snapshots {
+    encoded: Mutex<HashMap<View, Arc<Mutex<Option<Encoded>>>>>,
+}
+
+/// A way of looking at a stream.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct View {
+    stream: String,
+    plugin: String,
+    overlay: bool,
+}
+
+/// A picture and the frame it was made of.
+struct Encoded {
+    sequence: u64,
+    captured: Instant,
+    jpeg: Bytes,
+}
+
+impl Snapshots {
+    /// The newest picture of `stream`. Decodes, draws and encodes: for a thread that may wait.
+    pub(super) fn reply(
+        &self,
+        backend: &dyn Backend,
+        stream: &str,
+        plugin: Option<&str>,
+        overlay: bool,
+    ) -> Reply {
+        let (report, latest) = match streams_api::latest(backend, stream, plugin) {
+            Ok(found) => found,
+            Err(reply) => return reply,
+        };
+        if let Some(reply) = not_live(&report, &latest) {
+            return reply;
+        }
+        let view = View { stream: report.name, plugin: latest.plugin.clone(), overlay };
+        match self.jpeg(view, &latest) {
+            Ok(jpeg) => Reply::new(StatusCode::OK, "image/jpeg", jpeg),
+            Err(reason) => {
+                let detail = format!("the newest frame gives no picture: {reason}");
+                Reply::detail(StatusCode::INTERNAL_SERVER_ERROR, detail)
+            }
+        }
+    }
+
+    fn jpeg(&self, view: View, latest: &LatestResult) -> Result<Bytes, String> {
+        let slot = {
+            let mut all = self.encoded.lock().unwrap_or_else(PoisonError::into_inner);
+            all.entry(view.clone()).or_default().clone()
+        };
+        // Whoever looks in the same way waits here and finds the picture done.
+        let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        let (sequence, captured) = (latest.frame.sequence(), latest.frame.captured());
+        if let Some(encoded) = &*slot
+            && (encoded.sequence, encoded.captured) == (sequence, captured)
+        {
+            return Ok(encoded.jpeg.clone());
+        }
+        let drawn = view.overlay.then_some(&*latest.response);
+        let jpeg = Bytes::from(encode(latest, drawn)?);
+        *slot = Some(Encoded { sequence, captured, jpeg: jpeg.clone() });
+        Ok(jpeg)
+    }
+}
+
+fn encode(latest: &LatestResult, drawn: Option<&Response>) -> Result<Vec<u8>, String> {
+    let jpeg = match drawn {
+        None => keepsight_jpeg::encode_frame(&latest.frame, QUALITY),
+        Some(response) => {
+            let mut picture =
+                Picture::from_frame(&latest.frame).map_err(|error| error.to_string())?;
+            keepsight_jpeg::overlay::draw_response(&mut picture, response);
+            keepsight_jpeg::encode(&picture, QUALITY)
+        }
+    };
+    jpeg.map_err(|error| error.to_string())
+}
+
+/// What is said instead of showing a picture that no longer is how things are.
+fn not_live(stream: &StreamReport, latest: &LatestResult) -> Option<Reply> {
+    let age = latest.frame.captured().elapsed();
+    let name = &stream.name;
+    let detail = if stream.state != StreamState::Live {
+        let reason = stream.reason.as_ref().map(|reason| format!(": {reason}"));
+        let state = stream.state.as_str();
+        format!("Stream '{name}' is {state}{}", reason.unwrap_or_default())
+    } else if age > AGE_MAX {
+        format!("Plugin '{}' has not answered to a frame of late", latest.plugin)
+    } else {
+        return None;
+    };
+    let body =
+        json!({ "detail": detail, "state": stream.state.as_str(), "age_seconds": seconds(age) });
+    Some(Reply::json(StatusCode::SERVICE_UNAVAILABLE, &body).retry_after(Some(SOON)))
+}
+
+/// Small enough to be sent often; boxes and labels stay sharp.
+const QUALITY: u8 = 80;
+
+/// A picture older than this is not shown as the newest; as long as a frame's default deadline.
+const AGE_MAX: Duration = Duration::from_secs(5);
