@@ -171,6 +171,12 @@ impl LifecycleManager {
         Ok(transition)
     }
 
+    /// Says better why the instance is in its present state, which stays; the history keeps what
+    /// was said first.
+    pub fn explain(&mut self, cause: Cause) {
+        self.cause = cause;
+    }
+
     /// The present state.
     #[must_use]
     pub fn state(&self) -> LifecycleState {
@@ -398,6 +404,19 @@ mod tests {
         assert_eq!(life.forgotten(), 201 - LifecycleManager::HISTORY_LENGTH as u64);
         let newest = life.history().next_back().expect("not empty");
         assert_eq!((newest.to, newest.generation), (State::Loaded, 101));
+    }
+
+    #[test]
+    fn a_state_can_be_explained_better() {
+        let start = Instant::now();
+        let mut life = after(&[Event::InitFailed], start);
+        let (since, steps) = (life.since(), life.history().len());
+        life.explain(Cause::new("supervisor.quarantined", "too many faults"));
+        assert_eq!(life.cause().code, "supervisor.quarantined");
+        assert_eq!(
+            (life.state(), life.since(), life.history().len()),
+            (State::Failed, since, steps)
+        );
     }
 
     #[test]

@@ -84,7 +84,7 @@ pub use outputs::{
 };
 pub use plugin::{ErasedPlugin, ErasedSession, Plugin};
 pub use probe::{PROBES, Probe, ProbeCheck};
-pub use registration::{OutputRegistration, PluginRegistration, SourceRegistration};
+pub use registration::{OutputRegistration, PluginRegistration, SourceRegistration, registered};
 pub use request::Request;
 pub use requirement::{Finding, GpuRequirement, ModelFileRequirement, Requirement};
 pub use response::{Attachment, OverlayShape, Response};

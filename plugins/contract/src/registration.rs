@@ -76,6 +76,26 @@ impl OutputRegistration {
     }
 }
 
+/// Everything that was registered in this binary, in no particular order.
+pub mod registered {
+    use super::{OutputRegistration, PluginRegistration, SourceRegistration};
+
+    /// Every plugin.
+    pub fn plugins() -> impl Iterator<Item = PluginRegistration> {
+        inventory::iter::<PluginRegistration>().copied()
+    }
+
+    /// Every kind of source.
+    pub fn sources() -> impl Iterator<Item = SourceRegistration> {
+        inventory::iter::<SourceRegistration>().copied()
+    }
+
+    /// Every kind of output.
+    pub fn outputs() -> impl Iterator<Item = OutputRegistration> {
+        inventory::iter::<OutputRegistration>().copied()
+    }
+}
+
 inventory::collect!(PluginRegistration);
 inventory::collect!(SourceRegistration);
 inventory::collect!(OutputRegistration);

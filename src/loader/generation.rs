@@ -1,0 +1,84 @@
+use std::{
+    mem::ManuallyDrop,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use keepsight_contract::ErasedPlugin;
+
+use crate::sandbox::{Phase, Sandbox, SandboxScope};
+
+/// One built plugin. Sessions hold it; when the instance is built anew they let go of it.
+pub struct Generation {
+    /// Counted from 1, as the lifecycle does.
+    pub number: u64,
+    plugin: Option<Box<dyn ErasedPlugin>>,
+    ended: AtomicBool,
+    pub(super) users: AtomicUsize,
+    sandbox: Arc<Sandbox>,
+    scope: SandboxScope,
+    close_limit: Duration,
+}
+
+impl Generation {
+    pub(super) fn new(
+        number: u64,
+        plugin: Box<dyn ErasedPlugin>,
+        sandbox: Arc<Sandbox>,
+        scope: SandboxScope,
+        close_limit: Duration,
+    ) -> Self {
+        Self {
+            number,
+            plugin: Some(plugin),
+            ended: AtomicBool::new(false),
+            users: AtomicUsize::new(0),
+            sandbox,
+            scope,
+            close_limit,
+        }
+    }
+
+    /// The plugin. Call it inside the sandbox only.
+    pub fn plugin(&self) -> &dyn ErasedPlugin {
+        self.plugin.as_deref().expect("only drop takes the plugin out")
+    }
+
+    /// Whether another generation is to come, so that sessions should end.
+    pub fn has_ended(&self) -> bool {
+        self.ended.load(Relaxed)
+    }
+
+    pub(super) fn end(&self) {
+        self.ended.store(true, Relaxed);
+    }
+}
+
+/// The plugin's own drop is plugin code: it runs on a worker of the sandbox, and whoever held the
+/// generation last does not wait for it.
+impl Drop for Generation {
+    fn drop(&mut self) {
+        let Some(plugin) = self.plugin.take() else { return };
+        // Should there be no thread for it, the closure goes unrun, and the plugin is leaked.
+        let plugin = ManuallyDrop::new(plugin);
+        let limit = self.close_limit;
+        let worker = self.sandbox.spawn_worker(
+            &format!("{}-drop", self.scope.instance()),
+            self.scope.clone(),
+            |fault| tracing::warn!(%fault, "a plugin instance did not end well"),
+            move |seat| {
+                if let Err(fault) =
+                    seat.run(Phase::Close, limit, move |_| drop(ManuallyDrop::into_inner(plugin)))
+                {
+                    tracing::warn!(%fault, "a plugin instance did not end well");
+                }
+            },
+        );
+        if let Err(fault) = worker {
+            tracing::warn!(%fault, "no thread to drop a plugin instance on; it is leaked");
+        }
+    }
+}

@@ -1,0 +1,502 @@
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak, atomic::Ordering::Relaxed, mpsc},
+    time::{Duration, Instant},
+};
+
+use keepsight_contract::{Degradation, Finding, Host, Manifest};
+
+use super::{
+    CatalogEntry, DependencyChecker, Fault, Generation, InstanceHost, InstanceSpec, RunStatistics,
+    ToolAnswer, ToolCall, ToolError, statistics::StatisticsSnapshot, tool_calls::ToolPool,
+};
+use crate::{
+    lifecycle::{Cause, LifecycleEvent, LifecycleManager, LifecycleState, Transition},
+    sandbox::{Sandbox, SandboxScope},
+};
+
+/// One configured instance of a plugin: its life, its present generation, its counts.
+///
+/// Everything here answers at once. Plugin code runs in [`PluginInstance::load`] and
+/// [`PluginInstance::call_tool`], on workers of the sandbox, and in the sessions that streams
+/// keep; no lock of this type is held meanwhile.
+pub struct PluginInstance {
+    spec: InstanceSpec,
+    pub(super) entry: Option<CatalogEntry>,
+    pub(super) known_plugins: String,
+    sandbox: Arc<Sandbox>,
+    pub(super) checker: Arc<DependencyChecker>,
+    pub(super) host: Arc<InstanceHost>,
+    statistics: RunStatistics,
+    pool: Arc<ToolPool>,
+    life: Mutex<Life>,
+    changed: Condvar,
+    events: mpsc::Sender<InstanceEvent>,
+}
+
+struct Life {
+    manager: LifecycleManager,
+    scope: SandboxScope,
+    current: Option<Arc<Generation>>,
+    quarantined: bool,
+    findings: Vec<Finding>,
+    faults: VecDeque<(Instant, Fault)>,
+}
+
+/// What happened to an instance that a supervisor wants to know.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum InstanceEvent {
+    /// Loading ended, well or not: look at its state.
+    LoadEnded {
+        /// Name of the instance.
+        name: String,
+    },
+    /// A session ended by a fault; the instance lives.
+    SessionFaulted {
+        /// Name of the instance.
+        name: String,
+        /// Which generation's session it was.
+        generation: u64,
+        /// What happened.
+        fault: Fault,
+    },
+    /// The instance is FAILED, since nothing would succeed any more.
+    Broke {
+        /// Name of the instance.
+        name: String,
+    },
+}
+
+/// Holds an instance RUNNING while a call runs or a stream is attached.
+pub struct Attachment {
+    instance: Arc<PluginInstance>,
+    generation: Arc<Generation>,
+}
+
+/// Whether sessions can be opened.
+#[derive(Clone)]
+pub enum Readiness {
+    /// Now.
+    Ready(Arc<Generation>),
+    /// Soon: it loads, or waits for a restart.
+    Coming,
+    /// Not before something changes: UNAVAILABLE or quarantined.
+    Absent,
+}
+
+/// Everything about an instance at one moment.
+#[derive(Clone, Debug)]
+pub struct InstanceReport {
+    /// Its name.
+    pub name: String,
+    /// Id of the plugin.
+    pub plugin: String,
+    /// What the plugin is, if it is in this binary.
+    pub manifest: Option<Arc<Manifest>>,
+    /// Where it stands.
+    pub state: LifecycleState,
+    /// Why.
+    pub cause: Cause,
+    /// Since when.
+    pub since: Instant,
+    /// When init succeeded, while it is available.
+    pub initialized_at: Option<Instant>,
+    /// Counted from 1.
+    pub generation: u64,
+    /// The last transitions, oldest first.
+    pub history: Vec<Transition>,
+    /// Events that had no place in the lifecycle.
+    pub refused: u64,
+    /// Whether it is left alone after too many faults.
+    pub quarantined: bool,
+    /// How its runs went.
+    pub statistics: StatisticsSnapshot,
+    /// What works less well than it should.
+    pub degraded: Vec<Degradation>,
+    /// Each requirement's check.
+    pub findings: Vec<Finding>,
+    /// The last faults with their times, oldest first.
+    pub faults: Vec<(Instant, Fault)>,
+    /// Whether the process is not ready without it.
+    pub critical: bool,
+    /// How long it may be away before that counts.
+    pub grace: Duration,
+}
+
+impl PluginInstance {
+    /// An instance in the state LOADED; `entry` is `None` where this binary lacks the plugin, and
+    /// `known_plugins` then says what it has.
+    pub fn new(
+        spec: InstanceSpec,
+        entry: Option<CatalogEntry>,
+        known_plugins: String,
+        sandbox: Arc<Sandbox>,
+        checker: Arc<DependencyChecker>,
+        host: Arc<InstanceHost>,
+        events: mpsc::Sender<InstanceEvent>,
+    ) -> Arc<Self> {
+        let scope = SandboxScope::new(spec.name.as_str(), None, 1);
+        host.set_scope(scope.clone());
+        let life = Life {
+            manager: LifecycleManager::new(Instant::now()),
+            scope,
+            current: None,
+            quarantined: false,
+            findings: Vec::new(),
+            faults: VecDeque::new(),
+        };
+        Arc::new(Self {
+            spec,
+            entry,
+            known_plugins,
+            sandbox,
+            checker,
+            host,
+            statistics: RunStatistics::default(),
+            pool: ToolPool::new(),
+            life: Mutex::new(life),
+            changed: Condvar::new(),
+            events,
+        })
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.spec.name
+    }
+
+    /// What it is configured to be.
+    pub fn spec(&self) -> &InstanceSpec {
+        &self.spec
+    }
+
+    /// What the plugin is and does, if it is in this binary.
+    pub fn manifest(&self) -> Option<&Arc<Manifest>> {
+        self.entry.as_ref().map(|entry| &entry.manifest)
+    }
+
+    /// Where it is run.
+    pub fn sandbox(&self) -> &Arc<Sandbox> {
+        &self.sandbox
+    }
+
+    /// What its plugin is given.
+    pub fn host(&self) -> Host {
+        self.host.host()
+    }
+
+    /// Its metrics and degradations.
+    pub fn services(&self) -> &Arc<InstanceHost> {
+        &self.host
+    }
+
+    /// Whose work its threads do now.
+    pub fn scope(&self) -> SandboxScope {
+        self.life().scope.clone()
+    }
+
+    /// The present generation's number.
+    pub fn generation(&self) -> u64 {
+        self.life().manager.generation()
+    }
+
+    /// Where it stands.
+    pub fn state(&self) -> LifecycleState {
+        self.life().manager.state()
+    }
+
+    /// Everything about it now.
+    pub fn report(&self) -> InstanceReport {
+        let statistics = self.statistics.snapshot();
+        let degraded = self.host.degraded();
+        let life = self.life();
+        let manager = &life.manager;
+        InstanceReport {
+            name: self.spec.name.clone(),
+            plugin: self.spec.plugin.clone(),
+            manifest: self.manifest().cloned(),
+            state: manager.state(),
+            cause: manager.cause().clone(),
+            since: manager.since(),
+            initialized_at: manager.initialized_at(),
+            generation: manager.generation(),
+            history: manager.history().cloned().collect(),
+            refused: manager.refused(),
+            quarantined: life.quarantined,
+            statistics,
+            degraded,
+            findings: life.findings.clone(),
+            faults: life.faults.iter().cloned().collect(),
+            critical: self.spec.critical,
+            grace: self.spec.grace,
+        }
+    }
+
+    /// Whether sessions can be opened now.
+    pub fn readiness(&self) -> Readiness {
+        readiness(&self.life())
+    }
+
+    /// Waits until [`readiness`](Self::readiness) is another than `Coming`, `wake` was called, or
+    /// `limit` is over, and says what it is then.
+    pub fn wait_ready(&self, limit: Duration) -> Readiness {
+        let life = self.life();
+        match readiness(&life) {
+            Readiness::Ready(generation) => Readiness::Ready(generation),
+            _ => readiness(&self.wait_changed(life, limit)),
+        }
+    }
+
+    /// Ends every [`wait_ready`](Self::wait_ready) that is under way.
+    pub fn wake(&self) {
+        self.changed.notify_all();
+    }
+
+    /// Holds the instance RUNNING until the attachment is dropped; `None` if `generation` is no
+    /// longer the present one.
+    pub fn attach(self: &Arc<Self>, generation: &Arc<Generation>) -> Option<Attachment> {
+        let mut life = self.life();
+        if generation.has_ended() || life.manager.generation() != generation.number {
+            return None;
+        }
+        if generation.users.fetch_add(1, Relaxed) == 0 {
+            self.step(&mut life, LifecycleEvent::Engaged, LifecycleEvent::Engaged);
+        }
+        Some(Attachment { instance: self.clone(), generation: generation.clone() })
+    }
+
+    /// Counts a run; says how many have failed in a row.
+    pub fn record_run(&self, succeeded: bool, took: Duration) -> u32 {
+        self.statistics.record(succeeded, took, Instant::now())
+    }
+
+    /// A session of `generation` ended by a fault.
+    pub fn session_faulted(&self, fault: Fault, generation: u64) {
+        let stream = fault.stream.as_deref();
+        tracing::warn!(
+            plugin = %self.spec.name, stream, code = %fault.code, reason = %fault.reason,
+            location = fault.location.as_deref(), "a session ended by a fault"
+        );
+        keep_fault(&mut self.life(), fault.clone());
+        let name = self.spec.name.clone();
+        self.tell(InstanceEvent::SessionFaulted { name, generation, fault });
+    }
+
+    /// Nothing that `generation` does would succeed any more: FAILED.
+    pub fn broke(&self, fault: Fault, generation: u64) {
+        let cause = fault.cause();
+        let ended = {
+            let mut life = self.life();
+            keep_fault(&mut life, fault);
+            let broken = LifecycleEvent::Broken;
+            if life.manager.apply_stamped(generation, broken, cause, Instant::now()).is_err() {
+                return;
+            }
+            life.current.take()
+        };
+        self.after_end(ended);
+        tracing::error!(plugin = %self.spec.name, reason = %self.life().manager.cause().reason,
+            "the instance is FAILED");
+        self.tell(InstanceEvent::Broke { name: self.spec.name.clone() });
+    }
+
+    /// Back to LOADED, because a restart or a probe is due, or a reload was asked for. Queued
+    /// calls are refused; running ones are waited for up to their deadline, at most.
+    ///
+    /// Says whether the lifecycle allowed it; [`load`](Self::load) comes next then.
+    pub fn begin_again(&self, event: LifecycleEvent) -> bool {
+        let ended = {
+            let mut life = self.life();
+            if life.manager.apply(event, event, Instant::now()).is_err() {
+                return false;
+            }
+            life.quarantined = false;
+            let ended = life.current.take();
+            let scope = SandboxScope::new(self.name(), None, life.manager.generation());
+            self.host.set_scope(scope.clone());
+            life.scope = scope;
+            ended
+        };
+        let leaving = ended.as_ref().map(Arc::downgrade);
+        self.after_end(ended);
+        if let Some(leaving) = leaving {
+            self.drain(&leaving, self.spec.limits.call);
+        }
+        true
+    }
+
+    /// Waits until nothing uses the generation that ended any more, at most for `limit`.
+    fn drain(&self, leaving: &Weak<Generation>, limit: Duration) {
+        let end = Instant::now() + limit;
+        let mut life = self.life();
+        while leaving.upgrade().is_some_and(|generation| generation.users.load(Relaxed) > 0) {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            life = self.wait_changed(life, left);
+        }
+    }
+
+    /// Says that the instance stays FAILED until somebody asks for a reload.
+    pub fn quarantine(&self, cause: Cause) {
+        let mut life = self.life();
+        if life.manager.state() == LifecycleState::Failed {
+            tracing::error!(plugin = %self.spec.name, reason = %cause.reason, "quarantined");
+            life.manager.explain(cause);
+            life.quarantined = true;
+            drop(life);
+            self.changed.notify_all();
+        }
+    }
+
+    /// Runs a call by HTTP and waits for its answer.
+    ///
+    /// # Errors
+    /// [`ToolError`] says why there is none.
+    pub fn call_tool(self: &Arc<Self>, call: ToolCall) -> Result<ToolAnswer, ToolError> {
+        if let Some(manifest) = self.manifest()
+            && manifest.find_tool(&call.tool).is_none()
+        {
+            let known: Vec<_> = manifest.tools.iter().map(|tool| tool.id.as_str()).collect();
+            return Err(ToolError::UnknownTool {
+                plugin: self.spec.name.clone(),
+                tool: call.tool,
+                known: known.join(", "),
+            });
+        }
+        match self.readiness() {
+            Readiness::Ready(generation) => self.pool.call(self, generation, call),
+            _ => Err(self.not_ready()),
+        }
+    }
+
+    /// Ends everything of this instance, waiting at most `limit` for each part.
+    pub fn shut_down(&self, limit: Duration) {
+        let ended = self.life().current.take();
+        if let Some(generation) = &ended {
+            generation.end();
+        }
+        self.pool.refuse_waiting(|| self.not_ready());
+        self.pool.stop(limit);
+        for thread in self.host.end_generation(limit) {
+            tracing::warn!(plugin = %self.spec.name, thread, "did not end in time");
+        }
+    }
+
+    pub(super) fn not_ready(&self) -> ToolError {
+        let life = self.life();
+        ToolError::NotReady {
+            plugin: self.spec.name.clone(),
+            state: life.manager.state().as_str(),
+            reason: life.manager.cause().reason.clone(),
+            retry_after: None,
+        }
+    }
+
+    /// Notes what came of loading generation `number`.
+    pub(super) fn loaded(
+        &self,
+        number: u64,
+        findings: Vec<Finding>,
+        outcome: Result<Arc<Generation>, (LifecycleEvent, Cause)>,
+    ) {
+        {
+            let mut life = self.life();
+            let (event, cause, generation) = match outcome {
+                Ok(generation) => {
+                    let event = LifecycleEvent::Initialized;
+                    (event, Cause::from(event), Some(generation))
+                }
+                Err((event, cause)) => (event, cause, None),
+            };
+            let now = Instant::now();
+            if life.manager.apply_stamped(number, event, cause, now).is_ok() {
+                life.current = generation;
+                life.findings = findings;
+                let manager = &life.manager;
+                tracing::info!(plugin = %self.spec.name, state = %manager.state(),
+                    reason = %manager.cause().reason, "loading ended");
+            }
+        }
+        self.changed.notify_all();
+        self.tell(InstanceEvent::LoadEnded { name: self.spec.name.clone() });
+    }
+
+    /// The number of the generation to load, if the instance is LOADED.
+    pub(super) fn generation_to_load(&self) -> Result<u64, LifecycleState> {
+        let life = self.life();
+        match life.manager.state() {
+            LifecycleState::Loaded => Ok(life.manager.generation()),
+            state => Err(state),
+        }
+    }
+
+    fn step(&self, life: &mut Life, event: LifecycleEvent, cause: impl Into<Cause>) {
+        // A step that has no place is counted by the manager, and changes nothing.
+        let _ = life.manager.apply(event, cause, Instant::now());
+    }
+
+    /// What follows once a generation ended, without the lock: its drop is plugin code's business.
+    fn after_end(&self, ended: Option<Arc<Generation>>) {
+        if let Some(generation) = ended {
+            generation.end();
+        }
+        self.changed.notify_all();
+        self.pool.refuse_waiting(|| self.not_ready());
+        for thread in self.host.end_generation(self.spec.limits.close) {
+            tracing::warn!(plugin = %self.spec.name, thread, "a thread did not end in time");
+        }
+    }
+
+    fn tell(&self, event: InstanceEvent) {
+        // Without a supervisor, at shutdown and in some tests, nobody listens.
+        let _ = self.events.send(event);
+    }
+
+    fn life(&self) -> MutexGuard<'_, Life> {
+        self.life.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait_changed<'a>(
+        &self,
+        life: MutexGuard<'a, Life>,
+        limit: Duration,
+    ) -> MutexGuard<'a, Life> {
+        self.changed.wait_timeout(life, limit).unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+impl Drop for Attachment {
+    fn drop(&mut self) {
+        let mut life = self.instance.life();
+        let last = self.generation.users.fetch_sub(1, Relaxed) == 1;
+        // A generation that ended has no say in the state any more.
+        if last && !self.generation.has_ended() {
+            let event = LifecycleEvent::Disengaged;
+            self.instance.step(&mut life, event, event);
+        }
+        drop(life);
+        self.instance.changed.notify_all();
+    }
+}
+
+fn readiness(life: &Life) -> Readiness {
+    match (&life.current, life.manager.state()) {
+        (Some(generation), _) => Readiness::Ready(generation.clone()),
+        (None, LifecycleState::Unavailable) => Readiness::Absent,
+        (None, LifecycleState::Failed) if life.quarantined => Readiness::Absent,
+        _ => Readiness::Coming,
+    }
+}
+
+fn keep_fault(life: &mut Life, fault: Fault) {
+    if life.faults.len() == FAULTS_KEPT {
+        life.faults.pop_front();
+    }
+    life.faults.push_back((Instant::now(), fault));
+}
+
+/// Faults that an instance's report shows.
+const FAULTS_KEPT: usize = 16;

@@ -1,0 +1,58 @@
+use std::time::Duration;
+
+use serde_json::Value;
+
+/// What one instance of a plugin is configured to be.
+#[derive(Clone, Debug)]
+pub struct InstanceSpec {
+    /// Its name, unique in the process.
+    pub name: String,
+    /// Id of the plugin that it is an instance of.
+    pub plugin: String,
+    /// The plugin's own configuration; an object.
+    pub config: Value,
+    /// Whether the process is not ready without it.
+    pub critical: bool,
+    /// How long it may be away before that counts.
+    pub grace: Duration,
+    /// How long its code may take.
+    pub limits: InstanceLimits,
+}
+
+/// How long an instance's code may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct InstanceLimits {
+    /// Building it.
+    pub init: Duration,
+    /// Opening a session, and one frame of a stream.
+    pub frame: Duration,
+    /// One call by HTTP.
+    pub call: Duration,
+    /// Dropping a session or the instance.
+    pub close: Duration,
+}
+
+impl InstanceSpec {
+    /// An instance named as its plugin, with defaults.
+    pub fn new(plugin: &str) -> Self {
+        Self {
+            name: plugin.to_owned(),
+            plugin: plugin.to_owned(),
+            config: Value::Object(serde_json::Map::new()),
+            critical: false,
+            grace: Duration::from_secs(30),
+            limits: InstanceLimits::default(),
+        }
+    }
+}
+
+impl Default for InstanceLimits {
+    fn default() -> Self {
+        Self {
+            init: Duration::from_secs(120),
+            frame: Duration::from_secs(5),
+            call: Duration::from_secs(30),
+            close: Duration::from_secs(5),
+        }
+    }
+}

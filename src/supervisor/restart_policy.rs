@@ -1,0 +1,160 @@
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+use crate::loader::{Backoff, BackoffPolicy};
+
+/// When and how often a faulty instance is started again.
+#[derive(Clone, Debug)]
+pub struct RestartPolicy {
+    /// Restarts within the window before it is quarantined.
+    pub budget: u32,
+    /// Over which restarts and faults are counted.
+    pub window: Duration,
+    /// Pauses before a restart.
+    pub backoff: BackoffPolicy,
+}
+
+/// What an instance's faults have led to so far. Pure: time is passed in.
+#[derive(Debug)]
+pub struct RestartLedger {
+    policy: RestartPolicy,
+    backoff: Backoff,
+    restarts: VecDeque<Instant>,
+    session_faults: VecDeque<Instant>,
+    total: u64,
+}
+
+/// What to do about a FAILED instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Start it again after this time.
+    RestartAfter(Duration),
+    /// Leave it alone: the budget is spent.
+    Quarantine,
+}
+
+impl RestartLedger {
+    /// A clean ledger; `name` spreads the jitter.
+    pub fn new(policy: RestartPolicy, name: &str) -> Self {
+        Self {
+            backoff: Backoff::new(policy.backoff, name),
+            policy,
+            restarts: VecDeque::new(),
+            session_faults: VecDeque::new(),
+            total: 0,
+        }
+    }
+
+    /// A session ended by a fault; says whether that is one too many, so that the instance is to
+    /// be built anew.
+    pub fn session_faulted(&mut self, now: Instant) -> bool {
+        forget(&mut self.session_faults, self.policy.window, now);
+        self.session_faults.push_back(now);
+        if self.session_faults.len() < SESSION_FAULTS_MAX {
+            return false;
+        }
+        self.session_faults.clear();
+        true
+    }
+
+    /// The instance is FAILED.
+    pub fn failed(&mut self, now: Instant) -> Verdict {
+        forget(&mut self.restarts, self.policy.window, now);
+        if self.restarts.is_empty() {
+            // It went well for a whole window: back-off begins anew.
+            self.backoff.reset();
+        }
+        if self.restarts.len() >= self.policy.budget as usize {
+            return Verdict::Quarantine;
+        }
+        self.restarts.push_back(now);
+        self.total += 1;
+        Verdict::RestartAfter(self.backoff.next_wait())
+    }
+
+    /// A person asked for a reload: what was before is forgiven.
+    pub fn forgive(&mut self) {
+        self.restarts.clear();
+        self.session_faults.clear();
+        self.backoff.reset();
+    }
+
+    /// Restarts since the process began.
+    pub fn restarts_total(&self) -> u64 {
+        self.total
+    }
+
+    /// The policy.
+    pub fn policy(&self) -> &RestartPolicy {
+        &self.policy
+    }
+}
+
+impl Default for RestartPolicy {
+    fn default() -> Self {
+        Self {
+            budget: 5,
+            window: Duration::from_secs(600),
+            backoff: BackoffPolicy {
+                first: Duration::from_secs(1),
+                longest: Duration::from_secs(120),
+            },
+        }
+    }
+}
+
+fn forget(times: &mut VecDeque<Instant>, window: Duration, now: Instant) {
+    while times.front().is_some_and(|time| now.saturating_duration_since(*time) > window) {
+        times.pop_front();
+    }
+}
+
+/// Session faults within the window that build the instance anew.
+const SESSION_FAULTS_MAX: usize = 2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ledger(budget: u32) -> (RestartLedger, Instant) {
+        let policy = RestartPolicy { budget, ..RestartPolicy::default() };
+        (RestartLedger::new(policy, "tracker"), Instant::now())
+    }
+
+    #[test]
+    fn the_second_fault_of_a_session_within_the_window_is_the_instances() {
+        let (mut ledger, now) = ledger(5);
+        assert!(!ledger.session_faulted(now));
+        assert!(ledger.session_faulted(now + Duration::from_secs(599)));
+        // Counted anew from there on, and forgotten after the window.
+        assert!(!ledger.session_faulted(now + Duration::from_secs(600)));
+        assert!(!ledger.session_faulted(now + Duration::from_secs(1300)));
+    }
+
+    #[test]
+    fn a_spent_budget_quarantines_until_forgiven() {
+        let (mut ledger, now) = ledger(2);
+        assert!(matches!(ledger.failed(now), Verdict::RestartAfter(_)));
+        assert!(matches!(ledger.failed(now), Verdict::RestartAfter(_)));
+        assert_eq!(ledger.failed(now), Verdict::Quarantine);
+        assert_eq!(ledger.restarts_total(), 2);
+        ledger.forgive();
+        assert!(matches!(ledger.failed(now), Verdict::RestartAfter(_)));
+    }
+
+    #[test]
+    fn waits_grow_within_a_window_and_begin_anew_after_it() {
+        let (mut ledger, now) = ledger(9);
+        let wait = |verdict| match verdict {
+            Verdict::RestartAfter(wait) => wait,
+            Verdict::Quarantine => panic!("within the budget"),
+        };
+        let first = wait(ledger.failed(now));
+        let fourth = (0..3).map(|_| wait(ledger.failed(now))).last().unwrap();
+        assert!(fourth > first * 4, "{first:?} {fourth:?}");
+        let later = wait(ledger.failed(now + Duration::from_secs(86_400)));
+        assert!(later <= Duration::from_millis(1200), "{later:?}");
+    }
+}

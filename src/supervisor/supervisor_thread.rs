@@ -1,0 +1,312 @@
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{RestartLedger, RestartPolicy, Verdict};
+use crate::{
+    lifecycle::{Cause, LifecycleEvent, LifecycleState},
+    loader::{Fault, InstanceEvent, LoadError, PluginInstance, PluginRegistry},
+};
+
+/// Watches over the instances of a registry from a thread of its own.
+pub struct Supervisor {
+    shared: Arc<Shared>,
+    thread: Mutex<Option<thread::JoinHandle<()>>>,
+    stop: mpsc::Sender<()>,
+}
+
+struct Shared {
+    registry: PluginRegistry,
+    cases: Mutex<BTreeMap<String, Case>>,
+    progress: Mutex<Instant>,
+}
+
+/// What is known of one instance.
+struct Case {
+    ledger: RestartLedger,
+    due: Option<(Instant, LifecycleEvent)>,
+    reload: bool,
+    loading: bool,
+}
+
+/// What a report says of an instance's supervision.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Supervision {
+    /// Restarts since the process began.
+    pub restarts: u64,
+    /// When it is tried again, if that is due.
+    pub next_attempt_in: Option<Duration>,
+}
+
+/// A reload that succeeded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reload;
+
+/// Why an instance was not reloaded.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReloadError {
+    /// No instance of that name.
+    #[error("Plugin '{plugin}' not found")]
+    Unknown {
+        /// The name.
+        plugin: String,
+    },
+    /// Another reload runs, or the instance is being loaded.
+    #[error("plugin '{plugin}' is being loaded already")]
+    AlreadyRunning {
+        /// The instance's name.
+        plugin: String,
+    },
+    /// It was tried, and the instance is not available now.
+    #[error("plugin '{plugin}' was not loaded: {source}")]
+    NotLoaded {
+        /// The instance's name.
+        plugin: String,
+        /// Why.
+        source: LoadError,
+    },
+}
+
+impl Supervisor {
+    /// Begins to supervise `registry`, whose instances report on `events`; `policies` are by
+    /// instance, the default policy serves the others.
+    ///
+    /// # Errors
+    /// When the system has no thread to give.
+    pub fn start(
+        registry: PluginRegistry,
+        mut policies: BTreeMap<String, RestartPolicy>,
+        events: mpsc::Receiver<InstanceEvent>,
+    ) -> std::io::Result<Self> {
+        let case = |instance: &Arc<PluginInstance>| {
+            let name = instance.name().to_owned();
+            let policy = policies.remove(&name).unwrap_or_default();
+            let ledger = RestartLedger::new(policy, &name);
+            (name, Case { ledger, due: None, reload: false, loading: false })
+        };
+        let cases = Mutex::new(registry.instances().map(case).collect());
+        let shared = Arc::new(Shared { registry, cases, progress: Mutex::new(Instant::now()) });
+        let (stop, stopped) = mpsc::channel();
+        let thread = {
+            let shared = shared.clone();
+            thread::Builder::new()
+                .name("keepsight-supervisor".to_owned())
+                .spawn(move || shared.watch(&events, &stopped))?
+        };
+        Ok(Self { shared, thread: Mutex::new(Some(thread)), stop })
+    }
+
+    /// Loads every instance for the first time, each on a thread of its own; returns at once.
+    pub fn load_all(&self) {
+        for instance in self.shared.registry.instances() {
+            self.shared.load_in_background(instance);
+        }
+    }
+
+    /// Loads the instance anew and waits for the outcome; a quarantine is lifted.
+    ///
+    /// # Errors
+    /// [`ReloadError`] says why it isn't available now.
+    pub fn reload(&self, name: &str) -> Result<Reload, ReloadError> {
+        let plugin = || name.to_owned();
+        let unknown = || ReloadError::Unknown { plugin: plugin() };
+        let instance = self.shared.registry.find(name).ok_or_else(unknown)?;
+        {
+            let mut cases = self.shared.cases();
+            let case = cases.get_mut(name).ok_or_else(unknown)?;
+            if case.reload || case.loading {
+                return Err(ReloadError::AlreadyRunning { plugin: plugin() });
+            }
+            case.reload = true;
+            case.due = None;
+            case.ledger.forgive();
+        }
+        tracing::info!(plugin = %name, "reload asked for");
+        let outcome = if instance.begin_again(LifecycleEvent::ReloadAsked) {
+            instance.load().map_err(|source| ReloadError::NotLoaded { plugin: plugin(), source })
+        } else {
+            Err(ReloadError::AlreadyRunning { plugin: plugin() })
+        };
+        if let Some(case) = self.shared.cases().get_mut(name) {
+            case.reload = false;
+        }
+        outcome.map(|()| Reload)
+    }
+
+    /// What a report says of the instance `name`.
+    pub fn supervision(&self, name: &str) -> Supervision {
+        let cases = self.shared.cases();
+        let Some(case) = cases.get(name) else { return Supervision::default() };
+        let left = |(at, _): (Instant, _)| at.saturating_duration_since(Instant::now());
+        Supervision { restarts: case.ledger.restarts_total(), next_attempt_in: case.due.map(left) }
+    }
+
+    /// How long ago the supervisor last went round; far more than a second says that it is stuck.
+    pub fn idle_for(&self) -> Duration {
+        self.shared.progress.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
+    }
+
+    /// Ends the supervision: nothing is started again.
+    pub fn stop(&self) {
+        let _ = self.stop.send(());
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread
+            && thread.join().is_err()
+        {
+            tracing::error!("the supervisor panicked");
+        }
+    }
+}
+
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Shared {
+    fn watch(
+        self: &Arc<Self>,
+        events: &mpsc::Receiver<InstanceEvent>,
+        stopped: &mpsc::Receiver<()>,
+    ) {
+        loop {
+            *self.progress.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+            match stopped.try_recv() {
+                Err(mpsc::TryRecvError::Empty) => {}
+                _ => return,
+            }
+            self.start_what_is_due();
+            let wait = self.time_to_next().min(ROUND_MAX);
+            match events.recv_timeout(wait) {
+                Ok(event) => self.take(event),
+                Err(mpsc::RecvTimeoutError::Timeout) => {}
+                // Every instance is gone, so there is nothing to supervise.
+                Err(mpsc::RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    fn take(self: &Arc<Self>, event: InstanceEvent) {
+        let now = Instant::now();
+        match event {
+            InstanceEvent::LoadEnded { name } => {
+                if let Some(case) = self.cases().get_mut(&name) {
+                    case.loading = false;
+                }
+                self.plan(&name, now);
+            }
+            InstanceEvent::Broke { name } => self.plan(&name, now),
+            InstanceEvent::SessionFaulted { name, generation, fault } => {
+                let one_too_many = self
+                    .cases()
+                    .get_mut(&name)
+                    .is_some_and(|case| case.ledger.session_faulted(now));
+                if one_too_many && let Some(instance) = self.registry.find(&name) {
+                    let reason = format!("sessions keep failing; the last one: {}", fault.reason);
+                    instance.broke(Fault { reason, ..fault }, generation);
+                }
+            }
+        }
+    }
+
+    /// Decides what follows from the state that an instance is in now.
+    fn plan(&self, name: &str, now: Instant) {
+        let Some(instance) = self.registry.find(name) else { return };
+        let mut cases = self.cases();
+        let Some(case) = cases.get_mut(name) else { return };
+        match instance.state() {
+            LifecycleState::Unavailable => {
+                case.due = Some((now + REPROBE_EVERY, LifecycleEvent::ReprobeDue));
+            }
+            LifecycleState::Failed if is_lasting(instance) => case.due = None,
+            LifecycleState::Failed => match case.ledger.failed(now) {
+                Verdict::RestartAfter(wait) => {
+                    case.due = Some((now + wait, LifecycleEvent::RestartDue));
+                }
+                Verdict::Quarantine => {
+                    case.due = None;
+                    instance.quarantine(quarantined(instance, case.ledger.policy()));
+                }
+            },
+            _ => case.due = None,
+        }
+    }
+
+    fn start_what_is_due(self: &Arc<Self>) {
+        let now = Instant::now();
+        let due: Vec<(String, LifecycleEvent)> = {
+            let mut cases = self.cases();
+            let ready = cases.iter_mut().filter(|(_, case)| !case.reload);
+            ready
+                .filter_map(|(name, case)| {
+                    let (_, event) = case.due.take_if(|(at, _)| *at <= now)?;
+                    Some((name.clone(), event))
+                })
+                .collect()
+        };
+        for (name, event) in due {
+            if let Some(instance) = self.registry.find(&name)
+                && instance.begin_again(event)
+            {
+                self.load_in_background(instance);
+            }
+        }
+    }
+
+    fn load_in_background(self: &Arc<Self>, instance: &Arc<PluginInstance>) {
+        if let Some(case) = self.cases().get_mut(instance.name()) {
+            case.loading = true;
+        }
+        let loading = instance.clone();
+        let thread = thread::Builder::new()
+            .name(format!("{}-load", instance.name()))
+            // The outcome is in the instance's state, and its event comes to us.
+            .spawn(move || drop(loading.load()));
+        if let Err(error) = thread {
+            tracing::error!(plugin = %instance.name(), %error, "no thread to load a plugin on");
+            if let Some(case) = self.cases().get_mut(instance.name()) {
+                case.loading = false;
+                case.due = Some((Instant::now() + REPROBE_EVERY, LifecycleEvent::RestartDue));
+            }
+        }
+    }
+
+    fn time_to_next(&self) -> Duration {
+        let now = Instant::now();
+        let cases = self.cases();
+        let left = |case: &Case| case.due.map(|(at, _)| at.saturating_duration_since(now));
+        cases.values().filter_map(left).min().unwrap_or(ROUND_MAX)
+    }
+
+    fn cases(&self) -> MutexGuard<'_, BTreeMap<String, Case>> {
+        self.cases.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether only a person can mend the failure: a wrong configuration, a plugin not in the binary.
+fn is_lasting(instance: &PluginInstance) -> bool {
+    let code = instance.report().cause.code;
+    code == "config.invalid" || code == "load.not_bundled"
+}
+
+fn quarantined(instance: &PluginInstance, policy: &RestartPolicy) -> Cause {
+    let last = instance.report().cause;
+    Cause::new(
+        "supervisor.quarantined",
+        format!(
+            "left alone after {} restarts within {:?}; the last reason: {}",
+            policy.budget, policy.window, last.reason
+        ),
+    )
+    .with_hint("mend what the reason says, then reload the plugin")
+}
+
+/// The supervisor goes round at least this often, so that its progress can be seen.
+const ROUND_MAX: Duration = Duration::from_millis(500);
+/// How often an UNAVAILABLE instance's requirements are looked at again.
+const REPROBE_EVERY: Duration = Duration::from_secs(15);
