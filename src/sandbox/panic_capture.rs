@@ -242,3 +242,141 @@ static BACKTRACES: LazyLock<BacktraceBudget> = LazyLock::new(BacktraceBudget::ne
 const MESSAGE_BYTES_MAX: usize = 4096;
 const BACKTRACE_INTERVAL: Duration = Duration::from_secs(1);
 const PAYLOAD_DROPS_MAX: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    fn scope() -> SandboxScope {
+        SandboxScope::new("tracker", None, 1)
+    }
+
+    #[test]
+    fn a_backtrace_a_second_and_instance() {
+        let budget = BacktraceBudget::new();
+        let second = Duration::from_secs;
+        assert!(budget.admit("tracker", second(10)));
+        assert!(!budget.admit("tracker", second(10)));
+        assert!(!budget.admit("tracker", second(11) - Duration::from_nanos(1)));
+        assert!(budget.admit("tracker", second(11)));
+        let others = (0..1000).filter(|n| budget.admit(&format!("plugin-{n}"), second(11))).count();
+        assert!((1..64).contains(&others), "{others} of 64 places, the tracker's is taken");
+    }
+
+    #[test]
+    fn the_message_is_cut_between_characters() {
+        let long = "ä".repeat(MESSAGE_BYTES_MAX);
+        let message = message_of(&long);
+        assert_eq!(message.len(), MESSAGE_BYTES_MAX);
+        let odd = format!("x{long}");
+        assert_eq!(message_of(&odd).len(), MESSAGE_BYTES_MAX - 1);
+    }
+
+    #[test]
+    fn a_panic_that_only_passes_through_has_its_message_and_no_place() {
+        install_panic_hook();
+        let report = contained(&scope(), Phase::Run, || {
+            // The code swallows one panic and carries another over from elsewhere.
+            let swallowed = catch_unwind(|| panic!("swallowed"));
+            assert!(swallowed.is_err());
+            panic::resume_unwind(Box::new("carried over"));
+        })
+        .map(|()| ())
+        .unwrap_err();
+        assert_eq!(report.message, "carried over");
+        assert_eq!(report.location, None);
+        assert!(!report.hook_replaced);
+    }
+
+    #[test]
+    fn payloads_that_panic_when_dropped_are_given_up_after_a_while() {
+        struct Endless;
+        impl Drop for Endless {
+            fn drop(&mut self) {
+                panic::resume_unwind(Box::new(Endless));
+            }
+        }
+        install_panic_hook();
+        let report = contained(&scope(), Phase::Run, || panic::resume_unwind(Box::new(Endless)))
+            .map(|()| ())
+            .unwrap_err();
+        assert_eq!(report.message, "a panic whose payload is no text");
+    }
+
+    #[test]
+    fn a_stray_panic_is_the_scopes() {
+        install_panic_hook();
+        let scope = scope();
+        let foreign = thread::Builder::new().name("pool-1".into()).spawn({
+            let scope = scope.clone();
+            move || {
+                let _entered = scope.enter();
+                panic!("on a thread of its own");
+            }
+        });
+        foreign.unwrap().join().map(|()| ()).unwrap_err();
+        assert_eq!(scope.stray_panics(), 1);
+        let report = scope.take_stray_panic().expect("kept");
+        assert_eq!(report.message, "on a thread of its own");
+        assert_eq!(report.thread, "pool-1");
+        assert!(report.location.is_some_and(|at| at.contains("panic_capture.rs:")));
+        assert!(scope.take_stray_panic().is_none(), "taken");
+    }
+
+    /// The hook is the process's, so what replaces it runs in a process of its own.
+    #[test]
+    fn a_replaced_hook_is_noticed_and_put_back() {
+        const CHILD: &str = "KEEPSIGHT_TEST_REPLACED_HOOK";
+        if std::env::var_os(CHILD).is_none() {
+            let test = thread::current().name().expect("a test's thread has its name").to_owned();
+            let child = Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", &test, "--nocapture", "--test-threads=1"])
+                .env(CHILD, "1")
+                .output()
+                .unwrap();
+            let stdout = String::from_utf8_lossy(&child.stdout);
+            let stderr = String::from_utf8_lossy(&child.stderr);
+            assert!(child.status.success(), "{stdout}{stderr}");
+            assert!(stdout.contains("1 passed"), "{stdout}");
+            assert!(stderr.contains("the hook of before"), "foreign panics pass on: {stderr}");
+            return;
+        }
+
+        struct Unwilling;
+        impl Drop for Unwilling {
+            fn drop(&mut self) {
+                panic!("a hook that panics when dropped");
+            }
+        }
+        panic::set_hook(Box::new(|_| eprintln!("the hook of before")));
+        install_panic_hook();
+        install_panic_hook();
+        let falls = |message: &'static str| {
+            contained(&scope(), Phase::Run, || panic!("{message}")).map(|()| ()).unwrap_err()
+        };
+        assert!(!falls("as usual").hook_replaced);
+
+        let unwilling = Unwilling;
+        panic::set_hook(Box::new(move |_| {
+            let _unwilling = &unwilling;
+        }));
+        let report = falls("without the hook");
+        assert!(report.hook_replaced);
+        assert_eq!(report.message, "without the hook");
+        assert_eq!(report.location, None);
+
+        let report = falls("with it again");
+        assert!(!report.hook_replaced);
+        assert!(report.location.is_some());
+
+        // Somebody who wraps the hook loses nothing and isn't taken for a replacement.
+        let ours = panic::take_hook();
+        panic::set_hook(Box::new(move |info| ours(info)));
+        let report = falls("wrapped");
+        assert!(!report.hook_replaced && report.location.is_some());
+
+        catch_unwind(|| panic!("nobody's")).unwrap_err();
+    }
+}

@@ -205,7 +205,6 @@ impl Worker {
     /// Waits until `body` has returned, but not longer than `limit`; after that the worker is
     /// abandoned, for the reason it was asked to stop or else for shutdown, and the answer is
     /// `false`.
-    #[must_use]
     pub fn join_within(&self, limit: Duration) -> bool {
         let end = lock(&self.seat.end);
         let (end, _) = self

@@ -1,0 +1,4 @@
+//! One binary, a module per behaviour.
+
+mod plugin_lifecycle;
+mod plugin_sandbox;

@@ -1,0 +1,6 @@
+//! What the sandbox says it contains, provoked.
+
+mod hangs;
+mod panics;
+mod support;
+mod workers;
