@@ -45,7 +45,7 @@ fn listing(node: &VideoNode) -> Option<DeviceListing> {
         hint => format!("{}; {hint}", trouble.reason()),
     });
     Some(DeviceListing {
-        uri: format!("camera:{}", node.stable_id()),
+        uri: format!("camera:{}", node.stable_id),
         alias: Some(format!("camera:{}", node.number)),
         name: node.name.clone(),
         location: Some(node.place.clone()),
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     fn listed(path: &str) -> Option<DeviceListing> {
-        let mut node = VideoNode::for_test(3, "usb-A_1", false);
+        let mut node = VideoNode::for_test(&[(3, "usb-A_1")]).remove(0);
         node.path = path.into();
         listing(&node)
     }

@@ -81,7 +81,7 @@ fn open_nokhwa(
     host: &Host,
 ) -> Result<Box<dyn CameraStream>, SourceError> {
     let open = || {
-        let (name, stable_id) = (camera_name(node), Some(node.stable_id()));
+        let (name, stable_id) = (camera_name(node), Some(node.stable_id.clone()));
         NokhwaStream::open(node.number, wish, name, stable_id, host)
     };
     let stream = open().or_else(|error| {
@@ -128,7 +128,7 @@ fn find(nodes: &[VideoNode], camera: &CameraName) -> Result<VideoNode, SourceErr
     match called[..] {
         [node] => Ok(node.clone()),
         [] => {
-            let there: Vec<_> = nodes.iter().map(VideoNode::stable_id).collect();
+            let there: Vec<_> = nodes.iter().map(|node| node.stable_id.as_str()).collect();
             let hint = if there.is_empty() {
                 "no camera is plugged in".to_owned()
             } else {
@@ -138,7 +138,7 @@ fn find(nodes: &[VideoNode], camera: &CameraName) -> Result<VideoNode, SourceErr
             Err(SourceError::new(SourceFault::NotFound, reason).hint(hint))
         }
         [..] => {
-            let ids: Vec<_> = called.iter().map(|node| node.stable_id()).collect();
+            let ids: Vec<_> = called.iter().map(|node| node.stable_id.as_str()).collect();
             let reason = format!("several cameras are called {camera}");
             Err(SourceError::new(SourceFault::Invalid, reason)
                 .hint(format!("use one of {}", ids.join(", "))))
@@ -157,7 +157,7 @@ fn is_node(node: &VideoNode, path: &Path) -> bool {
 fn info(node: &VideoNode, setting: &Setting) -> SourceInfo {
     SourceInfo {
         device: camera_name(node),
-        stable_id: Some(node.stable_id()),
+        stable_id: Some(node.stable_id.clone()),
         format: setting.offer.format,
         size: setting.offer.size,
         rate: Some(setting.offer.rate),
@@ -175,13 +175,9 @@ mod tests {
 
     use super::*;
 
-    fn node(number: u32, identity: &str, is_shared: bool) -> VideoNode {
-        VideoNode::for_test(number, identity, is_shared)
-    }
-
     #[track_caller]
     fn check(camera: CameraName, number: u32) {
-        let nodes = [node(0, "usb-A_1", false), node(7, "usb-B_2", false)];
+        let nodes = VideoNode::for_test(&[(0, "usb-A_1"), (7, "usb-B_2")]);
         assert_eq!(find(&nodes, &camera).unwrap().number, number);
     }
 
@@ -196,7 +192,7 @@ mod tests {
 
     #[test]
     fn a_missing_camera_is_not_found_and_the_others_are_named() {
-        let nodes = [node(0, "usb-A_1", false)];
+        let nodes = VideoNode::for_test(&[(0, "usb-A_1")]);
         for camera in [
             CameraName::Number(7),
             CameraName::Node("/dev/video7".into()),
@@ -214,7 +210,7 @@ mod tests {
 
     #[test]
     fn a_name_that_two_cameras_share_is_refused() {
-        let nodes = [node(0, "usb-A_1", true), node(1, "usb-A_1", true)];
+        let nodes = VideoNode::for_test(&[(0, "usb-A_1"), (1, "usb-A_1")]);
         let error = find(&nodes, &CameraName::Id("usb-A_1".into())).unwrap_err();
         assert_eq!(error.fault(), SourceFault::Invalid);
         assert_eq!(error.hint_text(), "use one of usb-A_1+port-0, usb-A_1+port-1");

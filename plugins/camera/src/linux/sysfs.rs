@@ -22,48 +22,50 @@ pub(crate) struct VideoNode {
     pub(crate) path: PathBuf,
     /// What the driver calls the device.
     pub(crate) name: String,
-    /// What the device calls itself, by vendor, product and serial number; its place where it
-    /// has no serial number.
-    identity: String,
+    /// Names the device for good; unique among the nodes of one scan.
+    pub(crate) stable_id: String,
     /// Where it is plugged in.
     pub(crate) place: String,
-    /// Whether another node of the scan has the same identity: vendors do copy serial numbers.
-    is_shared: bool,
+    /// What the device calls itself, which others may do too; its place where it doesn't.
+    identity: String,
     /// The names of udev's links.
-    aliases: Vec<String>,
+    links: Vec<String>,
 }
 
 impl VideoNode {
-    /// Names the device for good; unique among the nodes of one scan.
-    pub(crate) fn stable_id(&self) -> String {
-        if self.is_shared { self.identity_and_place() } else { self.identity.clone() }
+    /// A node that by itself would be called `identity`.
+    fn new(number: u32, path: PathBuf, name: String, identity: &str, place: &str) -> Self {
+        let (stable_id, identity, place) = (identity.into(), identity.into(), place.into());
+        Self { number, path, name, stable_id, place, identity, links: Vec::new() }
     }
 
-    /// Whether `name` is one that lasts for this device: its identity, its place, both, or one
-    /// of udev's.
+    /// Whether `name` is one that lasts for this device: its [`stable_id`](Self::stable_id) now
+    /// and beside other devices, its place, or one of udev's links.
     pub(crate) fn is_called(&self, name: &str) -> bool {
-        self.identity == name
-            || self.place == name
-            || self.identity_and_place() == name
-            || self.aliases.iter().any(|alias| alias == name)
+        let mut parts = name.split('+');
+        parts.next() == Some(&self.identity)
+            && parts.all(|part| DISTINCTIONS.iter().any(|distinction| distinction(self) == part))
+            || name == self.place
+            || self.links.iter().any(|link| link == name)
     }
 
-    /// As node `number` at the port of the same number.
-    #[cfg(test)]
-    pub(crate) fn for_test(number: u32, identity: &str, is_shared: bool) -> Self {
-        Self {
-            number,
-            path: format!("/dev/video{number}").into(),
-            name: "camera".to_owned(),
-            identity: identity.to_owned(),
-            place: format!("port-{number}"),
-            is_shared,
-            aliases: Vec::new(),
+    /// Makes the name longer by something that tells it from others of the same name.
+    fn distinguish(&mut self, by: &str) {
+        if self.stable_id != by {
+            self.stable_id = format!("{}+{by}", self.stable_id);
         }
     }
 
-    fn identity_and_place(&self) -> String {
-        format!("{}+{}", self.identity, self.place)
+    /// Nodes at `/dev/videoN`, each at a port of its own.
+    #[cfg(test)]
+    pub(crate) fn for_test(identities: &[(u32, &str)]) -> Vec<Self> {
+        let node = |&(number, identity): &(u32, &str)| {
+            let path = format!("/dev/video{number}").into();
+            Self::new(number, path, "camera".to_owned(), identity, &format!("port-{number}"))
+        };
+        let mut nodes: Vec<_> = identities.iter().map(node).collect();
+        tell_apart(&mut nodes);
+        nodes
     }
 }
 
@@ -91,12 +93,12 @@ pub(crate) fn scan(roots: DeviceRoots<'_>) -> io::Result<Vec<VideoNode>> {
         .filter_map(|entry| {
             let number = node_number(entry.file_name().to_str()?)?;
             let path = roots.dev.join(entry.file_name());
-            let aliases = links.get(&path).cloned().unwrap_or_default();
-            Some(describe(&entry.path(), number, path, aliases))
+            let names = links.get(&path).cloned().unwrap_or_default();
+            Some(describe(&entry.path(), number, path, names))
         })
         .collect();
     nodes.sort_by_key(|node| node.number);
-    mark_shared(&mut nodes);
+    tell_apart(&mut nodes);
     Ok(nodes)
 }
 
@@ -108,7 +110,7 @@ pub(crate) fn node_number(name: &str) -> Option<u32> {
     canonical.then(|| digits.parse().ok()).flatten()
 }
 
-fn describe(class_entry: &Path, number: u32, path: PathBuf, aliases: Vec<String>) -> VideoNode {
+fn describe(class_entry: &Path, number: u32, path: PathBuf, links: Vec<String>) -> VideoNode {
     let name = attribute(class_entry, "name").unwrap_or_else(|| format!("video{number}"));
     let real = fs::canonicalize(class_entry).unwrap_or_else(|_| class_entry.to_path_buf());
     // A device may have several nodes; the first is the device's picture.
@@ -118,8 +120,9 @@ fn describe(class_entry: &Path, number: u32, path: PathBuf, aliases: Vec<String>
     };
     let place = bus_place(&real).unwrap_or_else(|| format!("video{number}")) + &suffix;
     let identity = real.ancestors().find_map(usb_identity).map(|identity| identity + &suffix);
-    let identity = identity.unwrap_or_else(|| place.clone());
-    VideoNode { number, path, name, identity, place, is_shared: false, aliases }
+    let mut node = VideoNode::new(number, path, name, identity.as_ref().unwrap_or(&place), &place);
+    node.links = links;
+    node
 }
 
 /// `usb-VENDOR_PRODUCT_SERIAL`, as udev composes it, of the folder of a USB device. One without a
@@ -155,15 +158,24 @@ fn bus_place(real: &Path) -> Option<String> {
     Some(parts.join("-"))
 }
 
-fn mark_shared(nodes: &mut [VideoNode]) {
-    let mut claims: HashMap<String, usize> = HashMap::new();
-    for node in nodes.iter() {
-        *claims.entry(node.identity.clone()).or_default() += 1;
-    }
-    for node in nodes {
-        node.is_shared = claims[&node.identity] > 1;
+/// Lengthens the names of devices that claim to be the same one (vendors do copy serial numbers),
+/// by their places and, where those are one device's, by what the driver calls them.
+fn tell_apart(nodes: &mut [VideoNode]) {
+    for distinction in DISTINCTIONS {
+        let mut claims: HashMap<String, usize> = HashMap::new();
+        for node in nodes.iter() {
+            *claims.entry(node.stable_id.clone()).or_default() += 1;
+        }
+        for node in nodes.iter_mut().filter(|node| claims[&node.stable_id] > 1) {
+            let by = distinction(node);
+            node.distinguish(&by);
+        }
     }
 }
+
+/// What tells devices of the same identity apart, one after the other.
+const DISTINCTIONS: [fn(&VideoNode) -> String; 3] =
+    [|node| node.place.clone(), |node| plain(&node.name), |node| format!("video{}", node.number)];
 
 /// The names of udev's lasting links, by the node that each points at.
 fn udev_links(dev: &Path) -> HashMap<PathBuf, Vec<String>> {
@@ -264,7 +276,7 @@ mod tests {
         }
 
         fn ids(&self) -> Vec<String> {
-            self.scan().iter().map(VideoNode::stable_id).collect()
+            self.scan().into_iter().map(|node| node.stable_id).collect()
         }
     }
 
@@ -331,10 +343,33 @@ mod tests {
         tree.webcam("3", 0, &C920);
         let node = &tree.scan()[0];
         let place = "pci-0000:00:14.0-usb-0:3:1.0";
-        for name in [&node.stable_id(), place, &format!("{}+{place}", node.stable_id())] {
+        let beside_another = format!("{}+{place}", node.stable_id);
+        let beside_more = format!("{beside_another}+Some_Camera:_Some_Camera");
+        for name in [&node.stable_id, place, &beside_another, &beside_more] {
             assert!(node.is_called(name), "{name}");
         }
-        assert!(!node.is_called("usb-046d_HD_Pro_Webcam_C920"));
+        let elsewhere = format!("{}+pci-0000:00:14.0-usb-0:4:1.0", node.stable_id);
+        for name in ["usb-046d_HD_Pro_Webcam_C920", "", &elsewhere] {
+            assert!(!node.is_called(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn cameras_of_one_device_are_told_apart_by_name() {
+        let tree = Tree::new();
+        for number in [0, 1] {
+            tree.node("devices/platform/vivid.0", number, 0);
+            let name = format!("devices/platform/vivid.0/video4linux/video{number}/name");
+            tree.file(&name, &format!("vivid-00{number}-vid-cap"));
+        }
+        let ids = ["platform-vivid.0+vivid-000-vid-cap", "platform-vivid.0+vivid-001-vid-cap"];
+        assert_eq!(tree.ids(), ids);
+        // As a last resort the number tells them apart, though it may change.
+        tree.node("devices/platform/isp", 2, 0);
+        tree.node("devices/platform/isp", 3, 0);
+        let ids = tree.ids();
+        assert_eq!(ids[2], "platform-isp+Some_Camera:_Some_Camera+video2");
+        assert_eq!(ids[3], "platform-isp+Some_Camera:_Some_Camera+video3");
     }
 
     #[test]
