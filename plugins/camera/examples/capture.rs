@@ -37,11 +37,13 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     }
     let options = options(&arguments)?;
     let host = RecordingHost::new().host();
-    for _ in 0..options.times {
-        if let Err(error) = capture(&options, &host) {
-            println!("error {}: {error}; {}", error.code(), error.hint_text());
-            return Ok(ExitCode::FAILURE);
-        }
+    let result = (0..options.times).try_for_each(|_| capture(&options, &host));
+    for name in ["frames_missed", "frames_damaged", "captures_leaked"] {
+        println!("counter {name}={}", host.counter(name).value());
+    }
+    if let Err(error) = result {
+        println!("error {}: {error}; {}", error.code(), error.hint_text());
+        return Ok(ExitCode::FAILURE);
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -68,7 +70,7 @@ fn capture(options: &Options, host: &Host) -> Result<(), SourceError> {
             Ok(SourceEvent::Pending) => pending += 1,
             Ok(other) => println!("event {other:?}"),
             Err(error) => {
-                println!("failed after {frames} frames");
+                println!("failed after frames={frames} slowest={} ms", slowest.as_millis());
                 // The device is given back before anybody hears of the error.
                 source.close()?;
                 return Err(error);
@@ -76,8 +78,10 @@ fn capture(options: &Options, host: &Host) -> Result<(), SourceError> {
         }
     }
     let seconds = start.elapsed().as_secs_f64();
-    println!("took frames={frames} gaps={gaps} pending={pending} seconds={seconds:.2}");
-    println!("slowest call={} ms", slowest.as_millis());
+    let slowest = slowest.as_millis();
+    println!(
+        "took frames={frames} gaps={gaps} pending={pending} seconds={seconds:.2} slowest={slowest} ms"
+    );
     if let Some((sequence, frame)) = last {
         let luma = frame.luma().map(|plane| {
             let sum: u64 = plane.pixels.iter().map(|value| u64::from(*value)).sum();
@@ -90,11 +94,7 @@ fn capture(options: &Options, host: &Host) -> Result<(), SourceError> {
             frame.captured().elapsed().as_millis()
         );
     }
-    source.close()?;
-    for name in ["frames_missed", "frames_damaged", "captures_leaked"] {
-        println!("counter {name}={}", host.counter(name).value());
-    }
-    Ok(())
+    source.close()
 }
 
 fn options(arguments: &[String]) -> Result<Options, Box<dyn Error>> {
