@@ -7,4 +7,5 @@ pub mod inspector;
 pub mod lifecycle;
 pub mod loader;
 pub mod sandbox;
+pub mod streams;
 pub mod supervisor;

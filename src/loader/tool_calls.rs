@@ -116,7 +116,9 @@ impl ToolPool {
         self.changed.notify_all();
         for worker in workers {
             worker.stop();
-            worker.join_within(limit);
+            if !worker.join_within(limit) {
+                tracing::warn!("a call did not end in time; its thread is abandoned");
+            }
         }
     }
 

@@ -217,6 +217,25 @@ impl Frame {
         Ok(convert::luma(&self.decoded()?))
     }
 
+    /// This frame under another sequence; the pixels stay shared.
+    pub fn renumbered(self, sequence: u64) -> Frame {
+        if self.0.sequence == sequence {
+            return self;
+        }
+        let parts = &self.0;
+        Frame(Arc::new(FrameParts {
+            pixels: parts.pixels.clone(),
+            format: parts.format,
+            size: parts.size,
+            stride: parts.stride,
+            sequence,
+            captured: parts.captured,
+            decoder: parts.decoder.clone(),
+            decoded: OnceLock::new(),
+            truth: parts.truth.clone(),
+        }))
+    }
+
     /// A frame of other pixels that keeps this one's sequence, time and truth.
     pub(crate) fn with_pixels(
         &self,

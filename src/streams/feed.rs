@@ -1,0 +1,166 @@
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use keepsight_contract::{Frame, Histogram, Manifest, Response};
+use serde_json::Value;
+
+use super::{LatestResult, Mailbox, MailboxMode, SessionState};
+use crate::{
+    loader::{Backoff, BackoffPolicy, PluginInstance},
+    sandbox::Worker,
+};
+
+/// One plugin on one stream: its mailbox, its session's state, its newest result.
+pub(super) struct Feed {
+    pub(super) instance: Arc<PluginInstance>,
+    pub(super) plugin: Arc<str>,
+    pub(super) settings: Value,
+    pub(super) tool: Arc<str>,
+    pub(super) mailbox: Mailbox<Work>,
+    /// Feeds on the same stream that see a frame after this one.
+    pub(super) downstream: Vec<usize>,
+    pub(super) latency_ms: Histogram,
+    parts: Mutex<FeedParts>,
+}
+
+struct FeedParts {
+    state: SessionState,
+    processed: u64,
+    errors: u64,
+    last_latency: Option<Duration>,
+    latest: Option<LatestResult>,
+    backoff: Backoff,
+    worker: Option<Worker>,
+}
+
+/// A frame on its way through the plugins of a stream.
+#[derive(Clone)]
+pub(super) struct Work {
+    pub(super) frame: Frame,
+    pub(super) upstream: Vec<Arc<Response>>,
+    /// Which round of its source the frame belongs to; a session is for one round.
+    pub(super) round: u64,
+}
+
+impl Feed {
+    pub(super) fn new(
+        instance: Arc<PluginInstance>,
+        settings: Value,
+        mode: MailboxMode,
+        backoff: BackoffPolicy,
+    ) -> Self {
+        let tool = instance.manifest().and_then(|manifest| manifest.stream_tool.clone());
+        let name = instance.name().to_owned();
+        Self {
+            plugin: Arc::from(name.as_str()),
+            tool: Arc::from(tool.unwrap_or_default()),
+            settings,
+            mailbox: Mailbox::new(mode),
+            downstream: Vec::new(),
+            latency_ms: Histogram::default(),
+            parts: Mutex::new(FeedParts {
+                state: SessionState::Waiting,
+                processed: 0,
+                errors: 0,
+                last_latency: None,
+                latest: None,
+                backoff: Backoff::new(backoff, &name),
+                worker: None,
+            }),
+            instance,
+        }
+    }
+
+    pub(super) fn set_state(&self, state: SessionState) {
+        self.parts().state = state;
+    }
+
+
+    pub(super) fn set_worker(&self, worker: Option<Worker>) {
+        let before = std::mem::replace(&mut self.parts().worker, worker);
+        drop(before);
+    }
+
+    pub(super) fn take_worker(&self) -> Option<Worker> {
+        self.parts().worker.take()
+    }
+
+    /// The session failed: the pause before the next one.
+    pub(super) fn next_pause(&self) -> Duration {
+        let mut parts = self.parts();
+        parts.state = SessionState::Restarting;
+        parts.backoff.next_wait()
+    }
+
+    pub(super) fn succeeded(&self, frame: Frame, response: Arc<Response>) {
+        let now = Instant::now();
+        let latency = now.saturating_duration_since(frame.captured());
+        self.latency_ms.record(latency.as_secs_f64() * 1e3);
+        let latest =
+            LatestResult { plugin: self.plugin.clone(), frame, response, latency, at: now };
+        let mut parts = self.parts();
+        parts.processed += 1;
+        parts.last_latency = Some(latency);
+        parts.backoff.reset();
+        let before = parts.latest.replace(latest);
+        drop(parts);
+        drop(before);
+    }
+
+    pub(super) fn failed(&self) {
+        self.parts().errors += 1;
+    }
+
+    pub(super) fn latest(&self) -> Option<LatestResult> {
+        self.parts().latest.clone()
+    }
+
+    /// State, frames processed, errors, and the newest result's latency.
+    pub(super) fn counts(&self) -> (SessionState, u64, u64, Option<Duration>) {
+        let parts = self.parts();
+        (parts.state, parts.processed, parts.errors, parts.last_latency)
+    }
+
+    fn parts(&self) -> MutexGuard<'_, FeedParts> {
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// For each plugin of a stream, in its order: which earlier one it is to follow, if any. That is
+/// the last earlier one that produces something it consumes.
+pub(super) fn wiring(manifests: &[Option<Arc<Manifest>>]) -> Vec<Option<usize>> {
+    let follows = |index: usize| {
+        let consumed = &manifests[index].as_ref()?.consumes;
+        (0..index).rev().find(|earlier| {
+            let produced = manifests[*earlier].as_ref().map(|manifest| &manifest.produces);
+            produced.is_some_and(|produced| consumed.iter().any(|kind| produced.contains(kind)))
+        })
+    };
+    (0..manifests.len()).map(follows).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use keepsight_contract::OutputKind;
+
+    use super::*;
+
+    #[test]
+    fn a_plugin_follows_whoever_produces_what_it_consumes() {
+        let plugin = |consumes: &[OutputKind], produces: &[OutputKind]| {
+            let mut manifest = Manifest::new("x", "X", "1", "x");
+            manifest.consumes = consumes.to_vec();
+            manifest.produces = produces.to_vec();
+            Some(Arc::new(manifest))
+        };
+        let tracker = plugin(&[], &[OutputKind::Tracks]);
+        let stats = plugin(&[], &[OutputKind::Json]);
+        let zones = plugin(&[OutputKind::Tracks], &[OutputKind::Regions]);
+        let alarm = plugin(&[OutputKind::Regions], &[]);
+        let order = [tracker, stats, zones.clone(), alarm, None];
+        assert_eq!(wiring(&order), [None, None, Some(0), Some(2), None]);
+        assert_eq!(wiring(&[zones]), [None]);
+    }
+}

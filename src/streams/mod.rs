@@ -1,0 +1,32 @@
+//! Brings frames from sources to plugins, and keeps bringing them.
+//!
+//! ```text
+//! source's worker → mailbox per session → session's worker → result slot, next plugin, listeners
+//! ```
+//!
+//! A [`Stream`] has one source and feeds plugins in an order. A plugin that consumes what an
+//! earlier one produces sees the same frame after it, together with its outputs; any other is fed
+//! beside the rest, so that one that hangs holds nobody up. Pixels are shared, never copied.
+//!
+//! Promised: a live source's frames are never queued, older ones are dropped and counted (mode
+//! Newest); of a file's none is dropped, the source waits (mode Every); a source or session that
+//! fails is opened again with back-off for as long as the process lives.
+//!
+//! Not done here: building instances anew (the supervisor does), and reading configuration.
+
+mod feed;
+mod mailbox;
+mod results;
+mod session;
+mod source_worker;
+mod stream;
+mod stream_spec;
+mod stream_status;
+mod streams_registry;
+
+pub use mailbox::{Mailbox, MailboxMode, Put, Taken};
+pub use results::{FrameOutcome, LatestResult, Listener};
+pub use stream::{FeedReport, Stream, StreamReport};
+pub use stream_spec::{FeedSpec, StreamLimits, StreamSpec};
+pub use stream_status::{SessionState, SourceState, StreamStatus};
+pub use streams_registry::{StreamError, StreamsRegistry};

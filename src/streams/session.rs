@@ -1,0 +1,359 @@
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use keepsight_contract::{CallError, ErasedSession, Frame, Request, StreamInfo};
+
+use super::{
+    FrameOutcome, SessionState, Taken,
+    feed::{Feed, Work},
+    stream::StreamShared,
+};
+use crate::{
+    loader::{Attachment, Fault, Generation, Readiness},
+    sandbox::{Phase, RunFault, SandboxScope, WorkerSeat},
+};
+
+/// Why a session is over.
+enum End {
+    /// The stream ends, or this worker is to stop.
+    Stopped,
+    /// Another generation, round or format: open the next session at once.
+    Next(Option<Work>),
+    /// A fault: open the next session after a pause.
+    Faulted,
+}
+
+/// What belongs to the session that a worker has open, for the watchdog to release when the
+/// worker is late.
+#[derive(Default)]
+struct Held {
+    attachment: Option<Attachment>,
+    generation: u64,
+}
+
+type Holding = Arc<Mutex<Held>>;
+
+/// Starts the worker that opens and runs the sessions of feed `index`, one after the other.
+pub(super) fn start(stream: &Arc<StreamShared>, index: usize) {
+    let feed = &stream.feeds[index];
+    let holding: Holding = Arc::default();
+    let on_abandon = {
+        let (stream, holding) = (stream.clone(), holding.clone());
+        move |fault: RunFault| abandoned(&stream, index, &holding, &fault)
+    };
+    let body = {
+        let stream = stream.clone();
+        move |seat: &WorkerSeat| drive(&stream, index, seat, &holding)
+    };
+    let name = format!("{}-{}", stream.name, feed.plugin);
+    let generation = feed.instance.generation();
+    let scope = SandboxScope::new(feed.plugin.clone(), Some(stream.name.clone()), generation);
+    match feed.instance.sandbox().spawn_worker(&name, scope, on_abandon, body) {
+        Ok(worker) => feed.set_worker(Some(worker)),
+        Err(fault) => {
+            tracing::error!(stream = %stream.name, plugin = %feed.plugin, %fault,
+                "no thread for a session");
+            start_later(stream, index);
+        }
+    }
+}
+
+/// The watchdog gave the worker up: another takes its place after a pause. Runs on the
+/// watchdog's thread.
+fn abandoned(stream: &Arc<StreamShared>, index: usize, holding: &Holding, fault: &RunFault) {
+    let feed = &stream.feeds[index];
+    let held = std::mem::take(&mut *holding.lock().unwrap_or_else(PoisonError::into_inner));
+    drop(held.attachment);
+    if stream.is_stopped() {
+        return;
+    }
+    if let RunFault::TimedOut { limit, .. } = fault {
+        feed.instance.record_run(false, *limit);
+        feed.failed();
+    }
+    let reported = Fault::caught(fault, Some(&stream.name));
+    feed.instance.session_faulted(reported, held.generation);
+    start_later(stream, index);
+}
+
+/// Starts another worker after the feed's pause, from a thread of its own that ends with the
+/// stream.
+fn start_later(stream: &Arc<StreamShared>, index: usize) {
+    let pause = stream.feeds[index].next_pause();
+    let waiting = stream.clone();
+    let thread = thread::Builder::new().name(format!("{}-pause", stream.name)).spawn(move || {
+        if !waiting.pause(pause) {
+            start(&waiting, index);
+        }
+    });
+    if let Err(error) = thread {
+        tracing::error!(stream = %stream.name, %error, "no thread to restart a session from");
+    }
+}
+
+/// The worker's life: one session after the other until the stream ends.
+fn drive(stream: &Arc<StreamShared>, index: usize, seat: &WorkerSeat, holding: &Holding) {
+    let feed = &stream.feeds[index];
+    let mut first = None;
+    while !stream.is_stopped() && !seat.stop_requested() {
+        let Some(generation) = wait_for_plugin(stream, feed, &mut first) else { break };
+        let Some(work) = first.take().or_else(|| wait_for_work(feed, &generation, seat)) else {
+            if feed.mailbox.has_ended() {
+                break;
+            }
+            continue;
+        };
+        match session(stream, index, seat, holding, &generation, work) {
+            End::Stopped => break,
+            End::Next(work) => first = work,
+            End::Faulted if seat.is_abandoned() => return,
+            End::Faulted => {
+                if stream.pause(feed.next_pause()) {
+                    break;
+                }
+            }
+        }
+    }
+    feed.set_state(SessionState::Closed);
+    stream.session_closed(index);
+}
+
+/// Waits until the plugin can be used. Meanwhile a plugin that won't come soon takes no frames,
+/// so that a source in mode Every doesn't wait for it.
+fn wait_for_plugin(
+    stream: &StreamShared,
+    feed: &Feed,
+    first: &mut Option<Work>,
+) -> Option<Arc<Generation>> {
+    loop {
+        if stream.is_stopped() || (feed.mailbox.has_ended() && feed.is_absent()) {
+            return None;
+        }
+        match feed.instance.wait_ready(LOOK_ROUND) {
+            Readiness::Ready(generation) => {
+                feed.mailbox.set_open(true);
+                return Some(generation);
+            }
+            Readiness::Coming => feed.set_state(SessionState::Waiting),
+            Readiness::Absent => {
+                feed.set_state(SessionState::Waiting);
+                *first = None;
+                feed.mailbox.set_open(false);
+            }
+        }
+    }
+}
+
+fn wait_for_work(feed: &Feed, generation: &Generation, seat: &WorkerSeat) -> Option<Work> {
+    feed.set_state(SessionState::Waiting);
+    while !generation.has_ended() && !seat.stop_requested() {
+        match feed.mailbox.take(LOOK_ROUND) {
+            Taken::Item(work) => return Some(work),
+            Taken::Nothing => {}
+            Taken::Ended => return None,
+        }
+    }
+    None
+}
+
+/// Opens a session for the frame in `work` and runs it for as long as frames belong to it.
+fn session(
+    stream: &Arc<StreamShared>,
+    index: usize,
+    seat: &WorkerSeat,
+    holding: &Holding,
+    generation: &Arc<Generation>,
+    work: Work,
+) -> End {
+    let feed = &stream.feeds[index];
+    let Some(attachment) = feed.instance.attach(generation) else { return End::Next(Some(work)) };
+    *holding.lock().unwrap_or_else(PoisonError::into_inner) =
+        Held { attachment: Some(attachment), generation: generation.number };
+    feed.set_state(SessionState::Opening);
+    let limits = feed.instance.spec().limits;
+    let info = describe(stream, feed, &work.frame);
+    let host = feed.instance.host();
+    let opened = seat.run(Phase::Open, limits.frame, |_| generation.plugin().open(&info, &host));
+    let end = match opened {
+        Ok(Ok(mut session)) => {
+            feed.set_state(SessionState::Running);
+            let end = frames(stream, index, seat, generation, &mut session, work);
+            if let Err(fault) = seat.run(Phase::Close, limits.close, move |_| drop(session)) {
+                faulted(stream, feed, seat, generation, &fault);
+            }
+            end
+        }
+        Ok(Err(error)) => {
+            refused(stream, feed, generation, error);
+            End::Faulted
+        }
+        Err(fault) => {
+            faulted(stream, feed, seat, generation, &fault);
+            End::Faulted
+        }
+    };
+    let held = std::mem::take(&mut *holding.lock().unwrap_or_else(PoisonError::into_inner));
+    drop(held);
+    end
+}
+
+fn frames(
+    stream: &Arc<StreamShared>,
+    index: usize,
+    seat: &WorkerSeat,
+    generation: &Arc<Generation>,
+    session: &mut ErasedSession,
+    mut work: Work,
+) -> End {
+    let feed = &stream.feeds[index];
+    let limit = feed.instance.spec().limits.frame;
+    let (round, size, format) = (work.round, work.frame.size(), work.frame.format());
+    let mut refusals_in_a_row = 0;
+    loop {
+        let mut request = Request::new(feed.tool.clone()).with_frame(work.frame.clone());
+        for response in &work.upstream {
+            request = request.with_upstream(response.clone());
+        }
+        let start = Instant::now();
+        let outcome = seat.run(Phase::Run, limit, |call| {
+            generation.plugin().run(session.as_mut(), &request, call)
+        });
+        let took = start.elapsed();
+        drop(request);
+        if seat.is_abandoned() {
+            return End::Faulted;
+        }
+        match outcome {
+            Ok(Ok(response)) => {
+                feed.instance.record_run(true, took);
+                refusals_in_a_row = 0;
+                deliver(stream, index, work, Ok(Arc::new(response)), took);
+            }
+            Ok(Err(CallError::Cancelled)) if seat.stop_requested() => return End::Stopped,
+            Ok(Err(error)) => {
+                feed.instance.record_run(false, took);
+                feed.failed();
+                deliver(stream, index, work, Err(error.to_string()), took);
+                refusals_in_a_row += 1;
+                if matches!(error, CallError::Broken(_)) {
+                    refused(stream, feed, generation, error);
+                    return End::Faulted;
+                }
+                if refusals_in_a_row == REFUSALS_MAX {
+                    refused(stream, feed, generation, error);
+                    return End::Faulted;
+                }
+            }
+            Err(RunFault::Cancelled { .. }) => return End::Stopped,
+            Err(fault) => {
+                feed.instance.record_run(false, took);
+                feed.failed();
+                deliver(stream, index, work, Err(fault.to_string()), took);
+                faulted(stream, feed, seat, generation, &fault);
+                return End::Faulted;
+            }
+        }
+        work = loop {
+            if stream.is_stopped() || seat.stop_requested() {
+                return End::Stopped;
+            }
+            if generation.has_ended() {
+                return End::Next(None);
+            }
+            match feed.mailbox.take(LOOK_ROUND) {
+                Taken::Item(next) => break next,
+                Taken::Nothing => {}
+                Taken::Ended => return End::Stopped,
+            }
+        };
+        let same = (work.round, work.frame.size(), work.frame.format()) == (round, size, format);
+        if !same || generation.has_ended() {
+            return End::Next(Some(work));
+        }
+    }
+}
+
+/// Keeps a result and hands it on: to plugins that follow, to whoever listens.
+fn deliver(
+    stream: &Arc<StreamShared>,
+    index: usize,
+    work: Work,
+    result: Result<Arc<keepsight_contract::Response>, String>,
+    took: Duration,
+) {
+    let feed = &stream.feeds[index];
+    let outcome = FrameOutcome {
+        stream: stream.name.clone(),
+        plugin: feed.plugin.clone(),
+        frame: work.frame.clone(),
+        result: result.clone(),
+        took,
+    };
+    if let Ok(response) = result {
+        feed.succeeded(work.frame.clone(), response.clone());
+        for next in &feed.downstream {
+            let mut upstream = work.upstream.clone();
+            upstream.push(response.clone());
+            let work = Work { frame: work.frame.clone(), upstream, round: work.round };
+            stream.feeds[*next].mailbox.put(work, || stream.is_stopped());
+        }
+    }
+    for listener in &stream.listeners {
+        listener(&outcome);
+    }
+}
+
+/// The plugin said no: to opening a session, or to too many frames in a row.
+fn refused(stream: &StreamShared, feed: &Feed, generation: &Generation, error: CallError) {
+    let reason = error.to_string();
+    match error {
+        CallError::Broken(_) => {
+            let fault = Fault::reported("run.broken", reason, Some(&stream.name));
+            feed.instance.broke(fault, generation.number);
+        }
+        _ => {
+            let fault = Fault::reported("run.failed", reason, Some(&stream.name));
+            feed.instance.session_faulted(fault, generation.number);
+        }
+    }
+}
+
+fn faulted(
+    stream: &StreamShared,
+    feed: &Feed,
+    seat: &WorkerSeat,
+    generation: &Generation,
+    fault: &RunFault,
+) {
+    // A worker that was given up has been reported by the watchdog, and one that was asked to
+    // stop has nothing to report.
+    if seat.is_abandoned() || matches!(fault, RunFault::Cancelled { .. }) {
+        return;
+    }
+    feed.instance.session_faulted(Fault::caught(fault, Some(&stream.name)), generation.number);
+}
+
+fn describe(stream: &StreamShared, feed: &Feed, frame: &Frame) -> StreamInfo {
+    let mut info = StreamInfo::new(&stream.name).with_settings(feed.settings.clone());
+    info.format = Some(frame.format());
+    info.size = Some(frame.size());
+    let source = stream.status().info;
+    info.rate = source.as_ref().and_then(|source| source.rate);
+    info.live = source.is_some_and(|source| source.live);
+    info
+}
+
+impl Feed {
+    /// Whether the plugin won't come soon.
+    fn is_absent(&self) -> bool {
+        matches!(self.instance.readiness(), Readiness::Absent)
+    }
+}
+
+/// How often a worker that waits looks whether it should stop.
+const LOOK_ROUND: Duration = Duration::from_millis(200);
+/// Frames refused in a row that count as a fault.
+const REFUSALS_MAX: u32 = 30;

@@ -1,0 +1,290 @@
+use std::{
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use keepsight_contract::{ErasedSource, Frame, SourceError, SourceEvent, SourceFault};
+
+use super::{SourceState, feed::Work, stream::StreamShared};
+use crate::sandbox::{Phase, RunFault, SandboxScope, WorkerSeat};
+
+/// Why a source is closed.
+enum End {
+    /// The stream ends.
+    Stopped,
+    /// It has no more frames.
+    Finished,
+    /// It is to be opened again after a pause.
+    Again,
+    /// Trying again can't help.
+    Lasting,
+}
+
+/// Starts the worker that opens the stream's source and brings its frames, for as long as the
+/// stream lives.
+pub(super) fn start(stream: &Arc<StreamShared>) {
+    let on_abandon = {
+        let stream = stream.clone();
+        move |fault: RunFault| abandoned(&stream, &fault)
+    };
+    let body = {
+        let stream = stream.clone();
+        move |seat: &WorkerSeat| drive(&stream, seat)
+    };
+    let scope = SandboxScope::new(format!("source:{}", stream.name), Some(stream.name.clone()), 0);
+    match stream.sandbox.spawn_worker(&format!("{}-source", stream.name), scope, on_abandon, body) {
+        Ok(worker) => stream.set_source_worker(worker),
+        Err(fault) => {
+            tracing::error!(stream = %stream.name, %fault, "no thread for a source");
+            note_fault(stream, &fault);
+            start_later(stream);
+        }
+    }
+}
+
+/// The watchdog gave the worker up, since the driver hangs. Runs on the watchdog's thread.
+fn abandoned(stream: &Arc<StreamShared>, fault: &RunFault) {
+    if !stream.is_stopped() {
+        note_fault(stream, fault);
+        start_later(stream);
+    }
+}
+
+fn start_later(stream: &Arc<StreamShared>) {
+    let pause = stream.next_reconnect();
+    let waiting = stream.clone();
+    let thread = thread::Builder::new().name(format!("{}-pause", stream.name)).spawn(move || {
+        if !waiting.pause(pause) {
+            start(&waiting);
+        }
+    });
+    if let Err(error) = thread {
+        tracing::error!(stream = %stream.name, %error, "no thread to reopen a source from");
+    }
+}
+
+fn drive(stream: &Arc<StreamShared>, seat: &WorkerSeat) {
+    let mut sequence = Sequence::default();
+    while !stream.is_stopped() && !seat.stop_requested() {
+        let end = match open(stream, seat) {
+            Some(source) => run(stream, seat, source, &mut sequence),
+            None if seat.is_abandoned() => return,
+            None if stream.status().state == SourceState::Failed => End::Lasting,
+            None => End::Again,
+        };
+        if seat.is_abandoned() {
+            return;
+        }
+        match end {
+            End::Again => {
+                let pause = stream.next_reconnect();
+                if stream.pause(pause) {
+                    break;
+                }
+            }
+            End::Finished => {
+                tracing::info!(stream = %stream.name, "the source has ended");
+                stream.update(|status, now| status.turn(SourceState::Ended, now));
+                break;
+            }
+            End::Lasting | End::Stopped => break,
+        }
+    }
+    stream.source_ended();
+}
+
+fn open(stream: &Arc<StreamShared>, seat: &WorkerSeat) -> Option<Box<dyn ErasedSource>> {
+    let (spec, host) = (&stream.source, stream.host.host());
+    let opened = seat.run(Phase::SourceOpen, stream.limits.open, |_| {
+        (stream.registration.open)(spec, &stream.wish, &host)
+    });
+    match opened {
+        Ok(Ok(source)) => {
+            let info = seat.run(Phase::SourceOpen, stream.limits.open, |_| source.info());
+            match info {
+                Ok(info) => {
+                    tracing::info!(stream = %stream.name, device = %info.device,
+                        size = %info.size, format = ?info.format, "source opened");
+                    stream.update(|status, _| status.opened(info));
+                    Some(source)
+                }
+                Err(fault) => {
+                    faulted(stream, seat, &fault);
+                    close(stream, seat, source);
+                    None
+                }
+            }
+        }
+        Ok(Err(error)) => {
+            failed(stream, &error);
+            None
+        }
+        Err(fault) => {
+            faulted(stream, seat, &fault);
+            None
+        }
+    }
+}
+
+fn run(
+    stream: &Arc<StreamShared>,
+    seat: &WorkerSeat,
+    mut source: Box<dyn ErasedSource>,
+    sequence: &mut Sequence,
+) -> End {
+    let round = stream.next_round(Instant::now());
+    let end = frames(stream, seat, source.as_mut(), sequence, round);
+    close(stream, seat, source);
+    end
+}
+
+fn frames(
+    stream: &Arc<StreamShared>,
+    seat: &WorkerSeat,
+    source: &mut dyn ErasedSource,
+    sequence: &mut Sequence,
+    mut round: u64,
+) -> End {
+    let live = stream.status().info.is_none_or(|info| info.live);
+    let mut quiet_since = Instant::now();
+    loop {
+        if stream.is_stopped() || seat.stop_requested() {
+            return End::Stopped;
+        }
+        let event = match seat.run(Phase::SourceNext, stream.limits.next, |call| source.next(call))
+        {
+            Ok(Ok(event)) => event,
+            Ok(Err(error)) => {
+                failed(stream, &error);
+                return if error.fault().is_lasting() { End::Lasting } else { End::Again };
+            }
+            Err(RunFault::Cancelled { .. }) => return End::Stopped,
+            Err(fault) => {
+                faulted(stream, seat, &fault);
+                return End::Again;
+            }
+        };
+        match event {
+            SourceEvent::Frame(frame) => {
+                bring(stream, sequence.number(frame), round);
+                quiet_since = Instant::now();
+            }
+            SourceEvent::Restarted(frame) => {
+                round = stream.begin_round();
+                bring(stream, sequence.number(frame), round);
+                quiet_since = Instant::now();
+            }
+            SourceEvent::Ended if live => {
+                failed(stream, &SourceError::new(SourceFault::Lost, "the source has ended"));
+                return End::Again;
+            }
+            SourceEvent::Ended => return End::Finished,
+            _ if live && quiet_since.elapsed() > stream.limits.given_up => {
+                failed(stream, &stalled(quiet_since.elapsed()));
+                return End::Again;
+            }
+            _ if live && quiet_since.elapsed() > stream.limits.stalled => {
+                note_stall(stream, quiet_since.elapsed());
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Hands a frame to every plugin that sees it first.
+fn bring(stream: &Arc<StreamShared>, frame: Frame, round: u64) {
+    let awoke = stream.update(|status, now| status.frame(now));
+    if awoke {
+        tracing::info!(stream = %stream.name, "live");
+        stream.connected();
+    }
+    stream.keep_newest(&frame);
+    for index in &stream.first {
+        let work = Work { frame: frame.clone(), upstream: Vec::new(), round };
+        stream.feeds[*index].mailbox.put(work, || stream.is_stopped());
+    }
+}
+
+fn close(stream: &StreamShared, seat: &WorkerSeat, source: Box<dyn ErasedSource>) {
+    match seat.run(Phase::SourceClose, stream.limits.close, move |_| source.close()) {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => {
+            tracing::warn!(stream = %stream.name, reason = error.reason(),
+                "the source was not closed well");
+        }
+        Err(fault) => {
+            tracing::warn!(stream = %stream.name, %fault, "the source was not closed well");
+        }
+    }
+}
+
+fn failed(stream: &StreamShared, error: &SourceError) {
+    let changed = stream.update(|status, now| {
+        let known = status.reason.as_deref() == Some(error.reason());
+        status.failed(error, now);
+        !known
+    });
+    // The same trouble at every attempt is one line, not one an attempt.
+    if changed {
+        tracing::warn!(stream = %stream.name, code = error.code(), reason = error.reason(),
+            hint = error.hint_text(), "no frames");
+    }
+}
+
+fn faulted(stream: &StreamShared, seat: &WorkerSeat, fault: &RunFault) {
+    if !seat.is_abandoned() {
+        note_fault(stream, fault);
+    }
+}
+
+fn note_fault(stream: &StreamShared, fault: &RunFault) {
+    tracing::warn!(stream = %stream.name, code = fault.code(), %fault, "the source's code failed");
+    stream.update(|status, now| {
+        status.turn(SourceState::Reconnecting, now);
+        status.explain(fault.code(), fault.to_string(), fault.hint());
+    });
+}
+
+fn note_stall(stream: &StreamShared, quiet: Duration) {
+    let error = stalled(quiet);
+    let fresh = stream.update(|status, now| {
+        let fresh = status.state != SourceState::Stalled;
+        status.turn(SourceState::Stalled, now);
+        status.explain(error.code(), error.reason().to_owned(), error.hint_text());
+        fresh
+    });
+    if fresh {
+        tracing::warn!(stream = %stream.name, reason = error.reason(), "no frames");
+    }
+}
+
+fn stalled(quiet: Duration) -> SourceError {
+    SourceError::new(SourceFault::Stalled, format!("no frame for {:.1} s", quiet.as_secs_f64()))
+        .hint("check the device and its cable; it is opened again by itself")
+}
+
+/// Numbers frames through every opening of the source, so that a stream's sequence only grows
+/// and keeps the gaps that the source saw.
+#[derive(Default)]
+struct Sequence {
+    next: u64,
+    source_next: Option<u64>,
+}
+
+impl Sequence {
+    fn number(&mut self, frame: Frame) -> Frame {
+        let seen = frame.sequence();
+        let gap = match self.source_next {
+            Some(expected) if seen > expected => (seen - expected).min(GAP_MAX),
+            _ => 0,
+        };
+        self.source_next = Some(seen.saturating_add(1));
+        let number = self.next + gap;
+        self.next = number + 1;
+        frame.renumbered(number)
+    }
+}
+
+/// A larger gap is the driver counting anew.
+const GAP_MAX: u64 = 10_000;

@@ -1,0 +1,337 @@
+use std::{
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use keepsight_contract::{CaptureWish, Frame, HistogramSnapshot, SourceRegistration, SourceUri};
+
+use super::{
+    LatestResult, Listener, MailboxMode, SessionState, SourceState, StreamLimits, StreamSpec,
+    StreamStatus,
+    feed::{Feed, wiring},
+    session, source_worker,
+};
+use crate::{
+    loader::{Backoff, InstanceHost},
+    sandbox::{Sandbox, Worker},
+};
+
+/// A source and the plugins it feeds, at work until stopped.
+pub struct Stream(Arc<StreamShared>);
+
+/// What the workers of a stream share.
+pub(super) struct StreamShared {
+    pub(super) name: Arc<str>,
+    pub(super) source: SourceUri,
+    pub(super) wish: CaptureWish,
+    pub(super) limits: StreamLimits,
+    pub(super) registration: SourceRegistration,
+    pub(super) host: Arc<InstanceHost>,
+    pub(super) sandbox: Arc<Sandbox>,
+    pub(super) feeds: Vec<Feed>,
+    /// Feeds that see a frame first.
+    pub(super) first: Vec<usize>,
+    pub(super) listeners: Vec<Listener>,
+    mode: MailboxMode,
+    critical: bool,
+    grace: Duration,
+    rounds: AtomicU64,
+    parts: Mutex<StreamParts>,
+    changed: Condvar,
+}
+
+struct StreamParts {
+    status: StreamStatus,
+    backoff: Backoff,
+    lost_at: Option<Instant>,
+    newest: Option<Frame>,
+    source_worker: Option<Worker>,
+    sessions_open: usize,
+    stopped: bool,
+}
+
+/// Everything about a stream at one moment.
+#[derive(Clone, Debug)]
+pub struct StreamReport {
+    /// Its name.
+    pub name: String,
+    /// Its source, without a password.
+    pub source: String,
+    /// How its source does.
+    pub status: StreamStatus,
+    /// What happens to frames that plugins are too slow for.
+    pub mode: MailboxMode,
+    /// Whether the process is not ready without it.
+    pub critical: bool,
+    /// How long it may be away before that counts.
+    pub grace: Duration,
+    /// The plugins it feeds, in their order.
+    pub feeds: Vec<FeedReport>,
+}
+
+/// A plugin on a stream at one moment.
+#[derive(Clone, Debug)]
+pub struct FeedReport {
+    /// Name of the instance.
+    pub plugin: String,
+    /// Where its session stands.
+    pub state: SessionState,
+    /// Frames that gave a response.
+    pub processed: u64,
+    /// Frames lost in front of it.
+    pub dropped: u64,
+    /// Frames that gave an error or a fault.
+    pub errors: u64,
+    /// From capture to response, for the newest.
+    pub last_latency: Option<Duration>,
+    /// The same for all so far, in milliseconds.
+    pub latency_ms: HistogramSnapshot,
+}
+
+impl Stream {
+    /// Starts the workers of a stream: its source's and one for each plugin.
+    pub fn start(
+        spec: StreamSpec,
+        registration: SourceRegistration,
+        host: Arc<InstanceHost>,
+        sandbox: Arc<Sandbox>,
+        listeners: Vec<Listener>,
+    ) -> Self {
+        let manifests: Vec<_> =
+            spec.feeds.iter().map(|feed| feed.instance.manifest().cloned()).collect();
+        let mut feeds: Vec<_> = spec
+            .feeds
+            .into_iter()
+            .map(|feed| Feed::new(feed.instance, feed.settings, spec.mode, spec.limits.backoff))
+            .collect();
+        let mut first = Vec::new();
+        for (index, follows) in wiring(&manifests).into_iter().enumerate() {
+            match follows {
+                Some(earlier) => feeds[earlier].downstream.push(index),
+                None => first.push(index),
+            }
+        }
+        let parts = StreamParts {
+            status: StreamStatus::new(Instant::now()),
+            backoff: Backoff::new(spec.limits.backoff, &spec.name),
+            lost_at: None,
+            newest: None,
+            source_worker: None,
+            sessions_open: feeds.len(),
+            stopped: false,
+        };
+        let shared = Arc::new(StreamShared {
+            name: Arc::from(spec.name.as_str()),
+            source: spec.source,
+            wish: spec.wish,
+            limits: spec.limits,
+            registration,
+            host,
+            sandbox,
+            feeds,
+            first,
+            listeners,
+            mode: spec.mode,
+            critical: spec.critical,
+            grace: spec.grace,
+            rounds: AtomicU64::new(0),
+            parts: Mutex::new(parts),
+            changed: Condvar::new(),
+        });
+        for index in 0..shared.feeds.len() {
+            session::start(&shared, index);
+        }
+        source_worker::start(&shared);
+        Self(shared)
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// Everything about it now.
+    pub fn report(&self) -> StreamReport {
+        let shared = &self.0;
+        let feed_report = |feed: &Feed| {
+            let (state, processed, errors, last_latency) = feed.counts();
+            FeedReport {
+                plugin: feed.plugin.to_string(),
+                state,
+                processed,
+                dropped: feed.mailbox.dropped(),
+                errors,
+                last_latency,
+                latency_ms: feed.latency_ms.snapshot(),
+            }
+        };
+        StreamReport {
+            name: shared.name.to_string(),
+            source: shared.source.redacted(),
+            status: shared.status(),
+            mode: shared.mode,
+            critical: shared.critical,
+            grace: shared.grace,
+            feeds: shared.feeds.iter().map(feed_report).collect(),
+        }
+    }
+
+    /// The newest result of the plugin of that name, or of each in their order.
+    pub fn latest(&self, plugin: Option<&str>) -> Vec<LatestResult> {
+        let wanted = |feed: &&Feed| plugin.is_none_or(|plugin| *feed.plugin == *plugin);
+        self.0.feeds.iter().filter(wanted).filter_map(Feed::latest).collect()
+    }
+
+    /// The newest frame, with or without results.
+    pub fn newest_frame(&self) -> Option<Frame> {
+        self.0.parts().newest.clone()
+    }
+
+    /// Waits until the source has ended and every session has seen its last frame, at most for
+    /// `limit`; says whether that is so.
+    pub fn wait_ended(&self, limit: Duration) -> bool {
+        let end = Instant::now() + limit;
+        let mut parts = self.0.parts();
+        while parts.sessions_open > 0 {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            parts = self.0.wait(parts, left);
+        }
+        true
+    }
+
+    /// Asks every worker to end; returns at once.
+    pub fn stop(&self) {
+        self.0.parts().stopped = true;
+        self.0.changed.notify_all();
+        for feed in &self.0.feeds {
+            feed.mailbox.wake();
+            feed.instance.wake();
+        }
+    }
+
+    /// Waits for every worker to end, at most for `limit` each; who hasn't by then is abandoned.
+    pub fn join(&self, limit: Duration) {
+        let mut workers: Vec<Worker> = self.0.feeds.iter().filter_map(Feed::take_worker).collect();
+        workers.extend(self.0.parts().source_worker.take());
+        for worker in workers {
+            worker.stop();
+            if !worker.join_within(limit) {
+                tracing::warn!(stream = self.name(), "a worker did not end in time");
+            }
+        }
+    }
+}
+
+impl StreamShared {
+    pub(super) fn is_stopped(&self) -> bool {
+        self.parts().stopped
+    }
+
+    /// Waits for `time`, or until the stream is stopped; says whether it is.
+    pub(super) fn pause(&self, time: Duration) -> bool {
+        let end = Instant::now() + time;
+        let mut parts = self.parts();
+        while !parts.stopped {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            parts = self.wait(parts, left);
+        }
+        true
+    }
+
+    pub(super) fn status(&self) -> StreamStatus {
+        self.parts().status.clone()
+    }
+
+    pub(super) fn update<R>(&self, change: impl FnOnce(&mut StreamStatus, Instant) -> R) -> R {
+        change(&mut self.parts().status, Instant::now())
+    }
+
+    pub(super) fn keep_newest(&self, frame: &Frame) {
+        let before = self.parts().newest.replace(frame.clone());
+        drop(before);
+    }
+
+    pub(super) fn set_source_worker(&self, worker: Worker) {
+        let before = self.parts().source_worker.replace(worker);
+        drop(before);
+    }
+
+    /// The pause before the source is opened again.
+    pub(super) fn next_reconnect(&self) -> Duration {
+        let mut parts = self.parts();
+        parts.status.reconnects += 1;
+        parts.lost_at.get_or_insert_with(Instant::now);
+        parts.backoff.next_wait()
+    }
+
+    /// The first frame after an opening came.
+    pub(super) fn connected(&self) {
+        let mut parts = self.parts();
+        parts.backoff.reset();
+        parts.lost_at = None;
+    }
+
+    /// The round that frames of a source opened at `now` belong to: sessions live through a
+    /// short loss of their source, and are opened anew after a long one.
+    pub(super) fn next_round(&self, now: Instant) -> u64 {
+        let lost_at = self.parts().lost_at;
+        if lost_at.is_some_and(|at| now.saturating_duration_since(at) > SESSION_OUTLIVES) {
+            self.begin_round()
+        } else {
+            self.rounds.load(Relaxed)
+        }
+    }
+
+    pub(super) fn begin_round(&self) -> u64 {
+        self.rounds.fetch_add(1, Relaxed) + 1
+    }
+
+    /// No more frames will come.
+    pub(super) fn source_ended(&self) {
+        for index in &self.first {
+            self.feeds[*index].mailbox.end();
+        }
+    }
+
+    /// A session is over for good; plugins that follow it get no more frames.
+    pub(super) fn session_closed(&self, index: usize) {
+        for next in &self.feeds[index].downstream {
+            self.feeds[*next].mailbox.end();
+        }
+        let mut parts = self.parts();
+        parts.sessions_open = parts.sessions_open.saturating_sub(1);
+        drop(parts);
+        self.changed.notify_all();
+    }
+
+    fn parts(&self) -> MutexGuard<'_, StreamParts> {
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'a>(
+        &self,
+        parts: MutexGuard<'a, StreamParts>,
+        limit: Duration,
+    ) -> MutexGuard<'a, StreamParts> {
+        self.changed.wait_timeout(parts, limit).unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+impl StreamReport {
+    /// Whether frames come now.
+    pub fn is_live(&self) -> bool {
+        self.status.state == SourceState::Live
+    }
+}
+
+/// A loss of the source that lasts longer ends the sessions.
+const SESSION_OUTLIVES: Duration = Duration::from_secs(5);

@@ -1,0 +1,68 @@
+use std::{sync::Arc, time::Duration};
+
+use keepsight_contract::{CaptureWish, SourceUri};
+use serde_json::Value;
+
+use super::MailboxMode;
+use crate::loader::{BackoffPolicy, PluginInstance};
+
+/// What a stream is configured to be.
+pub struct StreamSpec {
+    /// Its name, unique in the process.
+    pub name: String,
+    /// Where its frames come from.
+    pub source: SourceUri,
+    /// Size, rate and pace wished for.
+    pub wish: CaptureWish,
+    /// What happens to frames that plugins are too slow for.
+    pub mode: MailboxMode,
+    /// Whether the process is not ready without it.
+    pub critical: bool,
+    /// How long it may be away before that counts.
+    pub grace: Duration,
+    /// The plugins it feeds, in their order.
+    pub feeds: Vec<FeedSpec>,
+    /// Time limits.
+    pub limits: StreamLimits,
+}
+
+/// A plugin on a stream.
+pub struct FeedSpec {
+    /// The instance.
+    pub instance: Arc<PluginInstance>,
+    /// Its configuration with the stream's overrides merged in.
+    pub settings: Value,
+}
+
+/// How long a stream's parts may take.
+#[derive(Clone, Copy, Debug)]
+pub struct StreamLimits {
+    /// To open a source.
+    pub open: Duration,
+    /// For a source to give a frame or say that there is none.
+    pub next: Duration,
+    /// To close a source.
+    pub close: Duration,
+    /// A live source without a frame for this long is stalled.
+    pub stalled: Duration,
+    /// A live source without a frame for this long is opened again.
+    pub given_up: Duration,
+    /// Between attempts to open a source or a session.
+    pub backoff: BackoffPolicy,
+}
+
+impl Default for StreamLimits {
+    fn default() -> Self {
+        Self {
+            open: Duration::from_secs(10),
+            next: Duration::from_secs(5),
+            close: Duration::from_secs(5),
+            stalled: Duration::from_secs(2),
+            given_up: Duration::from_secs(10),
+            backoff: BackoffPolicy {
+                first: Duration::from_millis(500),
+                longest: Duration::from_secs(30),
+            },
+        }
+    }
+}

@@ -1,0 +1,206 @@
+use std::{
+    borrow::Cow,
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
+
+use keepsight_contract::{SourceError, SourceInfo};
+
+/// Where a stream's source stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SourceState {
+    /// It is being opened for the first time.
+    Opening,
+    /// Frames come.
+    Live,
+    /// It is open, and no frames come.
+    Stalled,
+    /// It was lost or could not be opened; it is tried again.
+    Reconnecting,
+    /// A file has ended.
+    Ended,
+    /// Trying again can't help.
+    Failed,
+}
+
+/// Where a session of a plugin on a stream stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionState {
+    /// It waits for the plugin to be loaded, or for the first frame.
+    Waiting,
+    /// It is being opened.
+    Opening,
+    /// It works on frames.
+    Running,
+    /// It ended by a fault, and is opened again after a pause.
+    Restarting,
+    /// It is over, as its stream is.
+    Closed,
+}
+
+/// A stream's source at one moment: what it is, how it does, and why.
+#[derive(Clone, Debug)]
+pub struct StreamStatus {
+    /// Where it stands.
+    pub state: SourceState,
+    /// Since when.
+    pub since: Instant,
+    /// A stable code, such as `source.not_found`, where something is the matter.
+    pub code: Option<Cow<'static, str>>,
+    /// What is the matter.
+    pub reason: Option<String>,
+    /// What a person can do about it.
+    pub hint: Option<String>,
+    /// What was opened last.
+    pub info: Option<SourceInfo>,
+    /// Frames that came so far.
+    pub frames_in: u64,
+    /// How often the source was opened again.
+    pub reconnects: u64,
+    /// When the last frame came.
+    pub last_frame_at: Option<Instant>,
+    /// When the last frames came, oldest first; the measured rate is over these.
+    recent: VecDeque<Instant>,
+}
+
+impl StreamStatus {
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            state: SourceState::Opening,
+            since: now,
+            code: None,
+            reason: None,
+            hint: None,
+            info: None,
+            frames_in: 0,
+            reconnects: 0,
+            last_frame_at: None,
+            recent: VecDeque::with_capacity(RATE_OVER),
+        }
+    }
+
+    /// Frames a second over the last few, or `None` while there are too few or none come.
+    pub fn measured_rate(&self) -> Option<f64> {
+        let (first, last) = (self.recent.front()?, self.recent.back()?);
+        let seconds = last.saturating_duration_since(*first).as_secs_f64();
+        (self.state == SourceState::Live && seconds > 0.0)
+            .then(|| (self.recent.len() - 1) as f64 / seconds)
+    }
+
+    pub(super) fn opened(&mut self, info: SourceInfo) {
+        self.info = Some(info);
+        self.recent.clear();
+    }
+
+    /// A frame came at `now`; says whether the source is live only from here on.
+    pub(super) fn frame(&mut self, now: Instant) -> bool {
+        self.frames_in += 1;
+        self.last_frame_at = Some(now);
+        if self.recent.len() == RATE_OVER {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(now);
+        let awoke = self.state != SourceState::Live;
+        if awoke {
+            self.turn(SourceState::Live, now);
+            (self.code, self.reason, self.hint) = (None, None, None);
+        }
+        awoke
+    }
+
+    pub(super) fn turn(&mut self, state: SourceState, now: Instant) {
+        if self.state != state {
+            self.state = state;
+            self.since = now;
+        }
+    }
+
+    pub(super) fn explain(&mut self, code: &'static str, reason: String, hint: &str) {
+        self.code = Some(Cow::Borrowed(code));
+        self.reason = Some(reason);
+        self.hint = (!hint.is_empty()).then(|| hint.to_owned());
+    }
+
+    pub(super) fn failed(&mut self, error: &SourceError, now: Instant) {
+        let lasting = error.fault().is_lasting();
+        let state = if lasting { SourceState::Failed } else { SourceState::Reconnecting };
+        self.turn(state, now);
+        self.explain(error.code(), error.reason().to_owned(), error.hint_text());
+    }
+
+    /// How long ago the last frame came.
+    pub fn last_frame_age(&self, now: Instant) -> Option<Duration> {
+        self.last_frame_at.map(|at| now.saturating_duration_since(at))
+    }
+}
+
+impl SourceState {
+    /// As the wire has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Opening => "opening",
+            Self::Live => "live",
+            Self::Stalled => "stalled",
+            Self::Reconnecting => "reconnecting",
+            Self::Ended => "ended",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl SessionState {
+    /// As the wire has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Opening => "opening",
+            Self::Running => "running",
+            Self::Restarting => "restarting",
+            Self::Closed => "closed",
+        }
+    }
+}
+
+/// Frames over which the rate is measured.
+const RATE_OVER: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use keepsight_contract::SourceFault;
+
+    use super::*;
+
+    #[test]
+    fn the_rate_is_that_of_the_last_frames() {
+        let start = Instant::now();
+        let mut status = StreamStatus::new(start);
+        assert_eq!(status.measured_rate(), None);
+        for index in 0..200 {
+            status.frame(start + Duration::from_millis(index * 40));
+        }
+        let rate = status.measured_rate().unwrap();
+        assert!((rate - 25.0).abs() < 1e-6, "{rate}");
+        status.turn(SourceState::Stalled, start);
+        assert_eq!(status.measured_rate(), None);
+    }
+
+    #[test]
+    fn the_first_frame_after_trouble_clears_it() {
+        let start = Instant::now();
+        let mut status = StreamStatus::new(start);
+        let lost = SourceError::new(SourceFault::Lost, "unplugged").hint("plug it in");
+        status.failed(&lost, start);
+        assert_eq!(status.state, SourceState::Reconnecting);
+        assert_eq!(status.code.as_deref(), Some("source.lost"));
+        assert!(status.frame(start + Duration::from_secs(1)));
+        assert!(!status.frame(start + Duration::from_secs(1)));
+        assert_eq!((status.state, status.code, status.reason), (SourceState::Live, None, None));
+    }
+
+    #[test]
+    fn a_lasting_fault_is_not_tried_again() {
+        let mut status = StreamStatus::new(Instant::now());
+        status.failed(&SourceError::new(SourceFault::Invalid, "no AVI"), Instant::now());
+        assert_eq!(status.state, SourceState::Failed);
+    }
+}
