@@ -67,10 +67,10 @@ expect 'two of us: the second is busy' /tmp/second 'error source.busy' "capture 
 # Row c: no permission.
 chmod 600 /dev/video0
 for backend in native nokhwa; do
-  setuidgid nobody capture "camera:0?backend=$backend" >$out 2>&1
+  su -s /bin/sh nobody -c "capture camera:0?backend=$backend" >$out 2>&1
   expect "$backend: a camera that may not be opened says what to do (row c)" $out 'error source.denied' 'group video'
 done
-setuidgid nobody capture --list >$out 2>&1
+su -s /bin/sh nobody -c "capture --list" >$out 2>&1
 expect 'lists a camera that may not be opened (row c)' $out 'camera:0' 'trouble: Some\(".*group video'
 
 # Row d: what drivers do wrong.

@@ -1,0 +1,130 @@
+# The whole binary: a camera streams into its plugins, and health tells of it.
+
+out=/tmp/out
+log=/tmp/log
+address=127.0.0.1:8787
+id=platform-vivid.0+vivid-000-vid-cap
+export STATE_DIRECTORY=/tmp/state
+mkdir -p $STATE_DIRECTORY
+
+# get PATH: the answer into $out, JSON without the blanks that nobody needs
+get() {
+  wget -q -T 10 -O /tmp/answer "http://$address$1" 2>/tmp/refusal || cat /tmp/refusal >>/tmp/answer
+  tr -d '\n' </tmp/answer | sed 's/": /":/g; s/, "/,"/g' >$out
+}
+# await_json SECONDS PATH PATTERN
+await_json() {
+  turns=$(($1 * 4))
+  until get "$2" && grep -Eq -- "$3" $out; do
+    turns=$((turns - 1))
+    [ $turns -gt 0 ] || return 1
+    usleep 250000
+  done
+}
+# number KEY: its first value in $out, without a fraction; 0 where there is none
+number() { value=$(grep -Eo "\"$1\":[0-9]+" $out | head -n 1 | cut -d: -f2); echo "${value:-0}"; }
+# processed PLUGIN: how many frames it has had of the stream
+processed() {
+  value=$(grep -Eo "\"plugin\":\"$1\",[^}]*" $out | grep -Eo '"processed":[0-9]+' | cut -d: -f2)
+  echo "${value:-0}"
+}
+# serve [OPTION...]: runs the binary until it answers
+serve() {
+  keepsight run --listen $address "$@" >$log 2>&1 &
+  server=$!
+  await_json 60 /v1/health '"status"' || failed "keepsight run $* answers" $log
+}
+# stop: as a service manager would, and within its patience
+stop() {
+  kill $server 2>/dev/null
+  turns=100
+  while kill -0 $server 2>/dev/null && [ $turns -gt 0 ]; do
+    turns=$((turns - 1))
+    usleep 100000
+  done
+  if kill -9 $server 2>/dev/null; then
+    failed "$1" $log
+  else
+    wait $server
+    status=$?
+    if [ $status = 0 ]; then ok "$1"; else failed "$1 (status $status)" $log; fi
+  fi
+}
+
+keepsight cameras --json >/tmp/cameras 2>$log
+tr -d '\n ' </tmp/cameras >$out
+expect 'keepsight cameras --json lists both cameras' $out "\"uri\":\"camera:$id\"" '"alias":"camera:0"' \
+  '"alias":"camera:1"' '"format":"NV12"' '"size":"640x480"'
+keepsight cameras >$out 2>&1
+expect 'keepsight cameras names them for people' $out "camera:$id" '640x480'
+
+serve --source camera:0
+live='"state":"live".*"format":"nv12","size":\{"width":640,"height":480\}'
+await_json 60 /v1/streams "$live"
+expect 'camera:0 streams 640x480' $out '"name":"camera"' "$live" "\"device\":\"[^\"]*/dev/video0"
+await_json 60 /v1/plugins '"state":"RUNNING".*"state":"RUNNING"'
+expect 'VideoTracker and frame-stats run' $out '"name":"video-tracker","state":"RUNNING"' \
+  '"name":"frame-stats","state":"RUNNING"'
+get /v1/plugins/video-tracker/health
+expect 'health of VideoTracker names the stream' $out '"streams":\{"camera":"running"'
+
+# A minute, looked at every five seconds: frames come and both plugins get them, all the time.
+get /v1/streams/camera
+frames_first=$(number frames_in)
+steady=yes
+for look in 1 2 3 4 5 6 7 8 9 10 11 12; do
+  frames=$(number frames_in) stats=$(processed frame-stats) tracked=$(processed video-tracker)
+  sleep 5
+  get /v1/streams/camera
+  if ! [ "$(number frames_in)" -gt "$frames" ] || ! [ "$(processed frame-stats)" -gt "$stats" ] ||
+    ! [ "$(processed video-tracker)" -gt "$tracked" ]; then
+    steady=no
+    failed "a minute of frames: look $look, $frames frames, $stats and $tracked processed" $out $log
+    break
+  fi
+done
+frames=$(($(number frames_in) - frames_first))
+echo "      a minute: $frames frames, frame-stats $(processed frame-stats), video-tracker $(processed video-tracker)"
+[ $steady = yes ] && ok 'a minute of frames into both plugins'
+expect 'the stream was not opened again' $out '"reconnects":0' '"state":"live"'
+get /v1/plugins
+expect 'both plugins still run, without an error' $out \
+  '"name":"video-tracker","state":"RUNNING"[^}]*"error_count":0' \
+  '"name":"frame-stats","state":"RUNNING"[^}]*"error_count":0'
+get /v1/streams/camera/tracks
+expect 'the newest tracks can be asked for' $out '"stream":"camera"' '"tracks":'
+get /v1/streams/camera/snapshot.jpg
+if [ "$(head -c 2 /tmp/answer | od -An -tx1 | tr -d ' ')" = ffd8 ]; then
+  ok 'the newest picture is a JPEG'
+else
+  failed 'the newest picture is a JPEG' $out
+fi
+keepsight cameras --json >/tmp/cameras 2>&1
+expect 'keepsight cameras says who has the camera' /tmp/cameras "keepsight \\(process $server\\)"
+
+# Unplugged and plugged in again.
+v4l2-ctl -d /dev/video0 -c disconnect=1
+await_json 20 /v1/streams/camera '"state":"(reconnecting|failed)"'
+expect 'an unplugged camera is said to be lost' $out '"state":"reconnecting","code":"source\.(lost|not_found)"'
+get /v1/plugins
+expect 'its plugins stay well' $out '"name":"video-tracker","state":"(RUNNING|INITIALIZED)"'
+echo vivid.0 >/sys/bus/platform/drivers/vivid/unbind
+echo vivid.0 >/sys/bus/platform/drivers/vivid/bind
+await_json 60 /v1/streams/camera '"state":"live"'
+expect 'it streams again when it is plugged in again' $out "$live" '"reconnects":[1-9]'
+stop 'ends when it is asked to'
+v4l2-ctl -d /dev/video0 --stream-mmap --stream-count=3 >$out 2>&1
+expect 'the camera is given back' $out '<<<'
+
+# A camera that is not there.
+serve --source camera:7
+await_json 20 /v1/streams/camera '"code":"source.not_found"'
+expect 'a missing camera is its stream'"'"'s state' $out '"state":"(reconnecting|opening)","code":"source.not_found"' \
+  'there is no camera 7'
+get /v1/plugins
+expect 'a missing camera is no fault of a plugin' $out '"name":"video-tracker","state":"INITIALIZED"' \
+  '"name":"frame-stats","state":"INITIALIZED"'
+get /v1/plugins/video-tracker/health
+expect 'its plugin says what it waits for' $out '"waiting_for":\["camera"\]'
+stop 'ends without its camera'
+finish
