@@ -73,6 +73,8 @@ pub enum EndReason {
     Lost,
     /// It turned out to be the same as another one.
     Duplicate,
+    /// [`Associator::restart`] was called.
+    Restarted,
 }
 
 /// Buffers kept between steps; indices into the step's observations or into `targets`.
@@ -87,12 +89,17 @@ struct Scratch {
 }
 
 impl Associator {
-    /// An associator without targets.
+    /// An associator without targets, whose first id is 1.
     pub fn new(config: AssociateConfig) -> Self {
+        Self::with_first_id(config, 1)
+    }
+
+    /// An associator without targets, whose first id is `id`: it goes on where another ended.
+    pub fn with_first_id(config: AssociateConfig, id: u64) -> Self {
         Self {
             config,
             targets: Vec::new(),
-            id_next: 1,
+            id_next: id,
             seconds: 0.0,
             seconds_undetected: 0.0,
             has_stepped: false,
@@ -110,6 +117,19 @@ impl Associator {
     /// Seconds from the first step's frame to the latest one's.
     pub fn seconds(&self) -> f64 {
         self.seconds
+    }
+
+    /// The id that the next target gets; none from it on was given yet.
+    pub fn id_next(&self) -> u64 {
+        self.id_next
+    }
+
+    /// Ends all targets, for what comes is another scene. Time and ids go on.
+    pub fn restart(&mut self) -> Vec<TargetEvent> {
+        self.has_detected = false;
+        let started = self.targets.drain(..).filter(|t| t.state() != TrackState::Tentative);
+        let reason = EndReason::Restarted;
+        started.map(|target| TargetEvent::Ended { id: target.id(), reason }).collect()
     }
 
     /// Takes in the next frame.

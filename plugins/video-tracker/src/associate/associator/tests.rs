@@ -207,6 +207,19 @@ fn the_younger_of_two_on_one_spot_ends() {
 }
 
 #[test]
+fn a_restart_ends_all_who_started_and_ids_go_on() {
+    let mut scene = Scene::new();
+    scene.see(&[person(0.0, 0.9)]).see(&[person(0.0, 0.9), person(300.0, 0.9)]);
+    scene.check(&[(1, Confirmed), (2, Tentative)]);
+    let events = scene.associator.restart();
+    assert_eq!(events, [Ended { id: 1, reason: EndReason::Restarted }]);
+    scene.see(&[person(0.0, 0.9)]);
+    scene.check(&[(3, Confirmed)]);
+    assert_eq!(scene.associator.id_next(), 4);
+    assert_eq!(Associator::with_first_id(AssociateConfig::default(), 4).id_next(), 4);
+}
+
+#[test]
 fn hostile_observations_are_refused_and_counted() {
     let mut scene = Scene::new();
     let odd = |x, y, width, height, confidence| Observation {
