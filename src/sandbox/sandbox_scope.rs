@@ -135,7 +135,43 @@ impl Drop for ScopeGuard {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{self, Write};
+
     use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_is_logged_inside_carries_plugin_and_stream() {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .without_time()
+            .with_ansi(false)
+            .with_target(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        tracing::subscriber::with_default(subscriber, || {
+            let scope = SandboxScope::new("tracker", Some("door".into()), 3);
+            let entered = scope.enter();
+            tracing::info!("inside");
+            drop(entered);
+            tracing::info!("outside");
+        });
+        let lines = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(lines, " INFO plugin{plugin=tracker stream=door}: inside\n INFO outside\n");
+    }
 
     #[test]
     fn scopes_nest_and_are_left_again() {

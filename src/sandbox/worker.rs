@@ -356,9 +356,12 @@ impl Seat {
     fn given_up(&self, fault: RunFault) {
         {
             let mut end = lock(&self.end);
-            if !end.ended {
+            self.sandbox.abandoned().add(self.scope.instance());
+            if end.ended {
+                // It returned between the slot's decision and here.
+                self.sandbox.abandoned().reclaim(self.scope.instance());
+            } else {
                 end.counted_abandoned = true;
-                self.sandbox.abandoned().add(self.scope.instance());
                 if let Some(native) = end.native {
                     native.make_idle();
                 }

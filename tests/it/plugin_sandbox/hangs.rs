@@ -180,6 +180,35 @@ fn a_longer_deadline_before_it_does_not_hold_a_shorter_one_up() {
     assert!(long.join_within(BOUND));
 }
 
+#[test]
+fn results_that_meet_their_deadline_are_either_answers_or_faults() {
+    let grace = Duration::from_micros(200);
+    let limits = SandboxLimits { grace, abandoned_per_instance: 1000, ..SandboxLimits::default() };
+    let sandbox = Sandbox::new(limits);
+    let limit = Duration::from_millis(1);
+    let mut timeouts = 0;
+    for round in 0..400_u32 {
+        // Spread around the end of the grace, where result and abandonment race.
+        let lateness = grace / 2 + Duration::from_micros(u64::from(round % 20) * 10);
+        let outcome = sandbox.run_once("meet", scope("meet"), Phase::Run, limit, move |call| {
+            while call.deadline().elapsed() < lateness {
+                std::hint::spin_loop();
+            }
+            round
+        });
+        match outcome {
+            Ok(answer) => assert_eq!(answer, round),
+            Err(RunFault::TimedOut { phase: Phase::Run, limit: said }) => {
+                assert_eq!(said, limit);
+                timeouts += 1;
+            }
+            Err(other) => panic!("{other}"),
+        }
+    }
+    eventually("every thread is reclaimed", || sandbox.abandoned_total().now == 0);
+    assert_eq!(sandbox.abandoned_total().ever, timeouts, "each fault is one abandoned thread");
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn an_abandoned_thread_is_in_the_idle_class() {

@@ -79,13 +79,11 @@ fn the_report_says_where() {
 #[test]
 fn the_first_report_of_an_instance_has_a_backtrace_and_the_next_has_not() {
     fn a_name_to_look_for(scope: &str) -> PanicReport {
-        let outcome =
+        let outcome: Result<(), RunFault> =
             sandbox().run_once("falls", super::support::scope(scope), Phase::Run, BOUND, |_| {
                 panic!("deep")
             });
-        let Err(RunFault::Panicked { report, .. }) = outcome.map(|()| ()) else {
-            panic!("it panics")
-        };
+        let Err(RunFault::Panicked { report, .. }) = outcome else { panic!("it panics") };
         report
     }
     // Instances share 64 places by a random hash, and other tests use some.
@@ -156,15 +154,16 @@ fn ten_thousand_panics_leave_no_thread_and_one_worker() {
             let caught = caught.clone();
             move |seat| {
                 for number in 0..9_000 {
-                    let result = seat.run(Phase::Run, BOUND, |_| panic!("{number}"));
-                    caught.fetch_add(u32::from(result.map(|()| ()).is_err()), Ordering::Relaxed);
+                    let result: Result<(), _> = seat.run(Phase::Run, BOUND, |_| panic!("{number}"));
+                    caught.fetch_add(u32::from(result.is_err()), Ordering::Relaxed);
                 }
             }
         })
         .unwrap();
     for _ in 0..1_000 {
-        let result = sandbox.run_once(NAME, scope(NAME), Phase::Run, BOUND, |_| panic!("alone"));
-        caught.fetch_add(u32::from(result.map(|()| ()).is_err()), Ordering::Relaxed);
+        let result: Result<(), _> =
+            sandbox.run_once(NAME, scope(NAME), Phase::Run, BOUND, |_| panic!("alone"));
+        caught.fetch_add(u32::from(result.is_err()), Ordering::Relaxed);
     }
     assert!(worker.join_within(BOUND));
     assert_eq!(caught.load(Ordering::Relaxed), 10_000);

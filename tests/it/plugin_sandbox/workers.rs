@@ -150,7 +150,7 @@ fn a_call_inside_a_call_is_part_of_it() {
         .spawn_worker("nest", scope("nest"), nobody_abandons, move |seat| {
             let outer = seat.run(Phase::Run, BOUND, |outer| {
                 let inner = seat.run(Phase::Run, Duration::MAX, |inner| inner.deadline());
-                let falls = seat.run(Phase::Close, BOUND, |_| panic!("inside")).map(|()| ());
+                let falls: Result<(), _> = seat.run(Phase::Close, BOUND, |_| panic!("inside"));
                 (inner.unwrap() == outer.deadline(), falls.unwrap_err().code())
             });
             let next = seat.run(Phase::Run, BOUND, |_| "next");
