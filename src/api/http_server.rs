@@ -185,3 +185,32 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// For threads whose work is done to end.
 const JOIN_TIME: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(kind: io::ErrorKind, expected: &str) {
+        let error = refused("192.0.2.1:80".parse().unwrap(), kind.into());
+        assert_eq!(error.to_string(), expected);
+    }
+
+    #[test]
+    fn what_the_system_refuses_is_told_with_a_remedy() {
+        check(
+            io::ErrorKind::AddrInUse,
+            "192.0.2.1:80 is taken: stop what listens there, or choose another with --listen \
+             ADDRESS:PORT or server.listen",
+        );
+        check(
+            io::ErrorKind::PermissionDenied,
+            "this user may not listen on 192.0.2.1:80: choose a port from 1024 on",
+        );
+        check(
+            io::ErrorKind::AddrNotAvailable,
+            "this machine has no address 192.0.2.1: choose 127.0.0.1, 0.0.0.0 or one of its own",
+        );
+        check(io::ErrorKind::Other, "cannot serve 192.0.2.1:80");
+    }
+}

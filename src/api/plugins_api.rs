@@ -1,6 +1,6 @@
 //! Manifests, tool calls and reloads.
 
-use std::time::Instant;
+use std::{collections::BTreeMap, time::Instant};
 
 use base64::{
     Engine as _, alphabet,
@@ -8,8 +8,8 @@ use base64::{
     prelude::BASE64_STANDARD,
 };
 use hyper::StatusCode;
-use keepsight_contract::{Frame, Manifest, Output, Response, Tool};
-use serde::{Deserialize, Serialize};
+use keepsight_contract::{Attachment, Frame, Manifest, Output, Response, Tool};
+use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap as _};
 use serde_json::{Map, Value, json};
 
 use super::{Backend, ToolCall, ToolError, ToolOutcome};
@@ -45,6 +45,25 @@ struct RunBody {
     args: Map<String, Value>,
 }
 
+/// What a call gave.
+#[derive(Serialize)]
+struct RunAnswer<'a> {
+    tool_name: &'a str,
+    plugin_id: &'a str,
+    result: ResultItem<'a>,
+    processing_time_ms: u64,
+}
+
+/// A response on the wire.
+struct ResultItem<'a>(&'a Response);
+
+#[derive(Serialize)]
+struct AttachmentItem<'a> {
+    name: &'a str,
+    media_type: &'a str,
+    base64: String,
+}
+
 pub(super) fn manifest(backend: &dyn Backend, plugin: &str) -> Reply {
     match backend.plugin(plugin).map(|report| report.manifest) {
         None => plugin_not_found(plugin),
@@ -67,12 +86,12 @@ pub(super) fn run(backend: &dyn Backend, plugin: &str, tool: &str, body: &[u8]) 
     };
     match call(backend, plugin, tool, args) {
         // Clients ask for a plugin by the instance's name and get that name back.
-        Ok(outcome) => Reply::ok(&json!({
-            "tool_name": tool,
-            "plugin_id": plugin,
-            "result": result(&outcome.response),
-            "processing_time_ms": u64::try_from(outcome.took.as_millis()).unwrap_or(u64::MAX),
-        })),
+        Ok(outcome) => Reply::ok(&RunAnswer {
+            tool_name: tool,
+            plugin_id: plugin,
+            result: ResultItem(&outcome.response),
+            processing_time_ms: u64::try_from(outcome.took.as_millis()).unwrap_or(u64::MAX),
+        }),
         Err(error) => error.reply(),
     }
 }
@@ -141,39 +160,47 @@ fn picture(text: Value) -> Result<Frame, ToolError> {
         .map_err(|error| bad(format!("frame_base64 holds no picture: {error}")))
 }
 
-/// A response as clients see it: each typed output under its kind, JSON under its name, and what
-/// else there is under `attachments` and `overlay`.
-pub(super) fn result(response: &Response) -> Value {
-    let mut result = Map::new();
-    for output in &response.outputs {
-        let (key, value) = match output {
-            Output::Json(json) => (json.name.as_str(), json.value.clone()),
-            Output::Detections(detections) => ("detections", wire(detections)),
-            Output::Tracks(tracks) => ("tracks", wire(tracks)),
-            Output::Regions(regions) => ("regions", wire(regions)),
-            // A kind that a newer contract adds: its own tagged form.
-            other => (other.kind().as_str(), wire(other)),
+/// As clients see it: each typed output under its kind, JSON under its name, and what else there
+/// is under `attachments` and `overlay`. A later output of the same name replaces an earlier one.
+impl Serialize for ResultItem<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(response) = *self;
+        let key = |output: &Output| match output {
+            Output::Json(json) => json.name.clone(),
+            other => other.kind().as_str().to_owned(),
         };
-        result.insert(key.to_owned(), value);
+        // Written straight from the outputs: a JSON value in between would widen each f32 to the
+        // many digits of its f64.
+        let outputs: BTreeMap<_, _> =
+            response.outputs.iter().map(|output| (key(output), output)).collect();
+        let mut map = serializer.serialize_map(None)?;
+        for (key, output) in &outputs {
+            match output {
+                Output::Json(json) => map.serialize_entry(key, &json.value)?,
+                Output::Detections(detections) => map.serialize_entry(key, detections)?,
+                Output::Tracks(tracks) => map.serialize_entry(key, tracks)?,
+                Output::Regions(regions) => map.serialize_entry(key, regions)?,
+                // A kind that a newer contract adds: its own tagged form.
+                other => map.serialize_entry(key, other)?,
+            }
+        }
+        if !response.attachments.is_empty() {
+            let attachments: Vec<_> = response.attachments.iter().map(attachment_item).collect();
+            map.serialize_entry("attachments", &attachments)?;
+        }
+        if !response.overlay.is_empty() {
+            map.serialize_entry("overlay", &response.overlay)?;
+        }
+        map.end()
     }
-    if !response.attachments.is_empty() {
-        let attachments = response.attachments.iter().map(|attachment| {
-            json!({
-                "name": attachment.name,
-                "media_type": attachment.media_type,
-                "base64": BASE64_STANDARD.encode(&attachment.bytes),
-            })
-        });
-        result.insert("attachments".to_owned(), attachments.collect());
-    }
-    if !response.overlay.is_empty() {
-        result.insert("overlay".to_owned(), wire(&response.overlay));
-    }
-    Value::Object(result)
 }
 
-pub(super) fn wire(value: &impl Serialize) -> Value {
-    serde_json::to_value(value).expect("the contract's outputs serialise")
+fn attachment_item(attachment: &Attachment) -> AttachmentItem<'_> {
+    AttachmentItem {
+        name: &attachment.name,
+        media_type: &attachment.media_type,
+        base64: BASE64_STANDARD.encode(&attachment.bytes),
+    }
 }
 
 fn manifest_item(manifest: &Manifest) -> ManifestItem<'_> {

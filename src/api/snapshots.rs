@@ -121,3 +121,57 @@ const QUALITY: u8 = 80;
 
 /// A picture older than this is not shown as the newest; as long as a frame's default deadline.
 const AGE_MAX: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use keepsight_contract::{Frame, FrameSize, PixelBuffer, PixelFormat};
+
+    use super::*;
+
+    fn latest(sequence: u64, captured: Instant) -> LatestResult {
+        let size = FrameSize::new(16, 16);
+        let frame = Frame::builder(PixelFormat::Gray, size, PixelBuffer::from(vec![90; 256]))
+            .sequence(sequence)
+            .captured(captured);
+        LatestResult {
+            plugin: "tracker".to_owned(),
+            frame: frame.build().unwrap(),
+            response: Arc::new(Response::new()),
+            latency: Duration::ZERO,
+        }
+    }
+
+    fn view(overlay: bool) -> View {
+        View { stream: "door".to_owned(), plugin: "tracker".to_owned(), overlay }
+    }
+
+    #[test]
+    fn a_frame_is_encoded_once_for_each_way_of_looking() {
+        let snapshots = Snapshots::default();
+        let now = Instant::now();
+        let jpeg = |overlay, latest: &LatestResult| snapshots.jpeg(view(overlay), latest).unwrap();
+        let first = jpeg(true, &latest(1, now));
+        // The same bytes in the same place, not merely equal ones.
+        assert_eq!(jpeg(true, &latest(1, now)).as_ptr(), first.as_ptr());
+        assert_ne!(jpeg(false, &latest(1, now)).as_ptr(), first.as_ptr());
+        let second = jpeg(true, &latest(2, now));
+        assert_ne!(second.as_ptr(), first.as_ptr());
+        // After a reconnect numbers begin again; the time tells frames apart.
+        let later = jpeg(true, &latest(2, now + Duration::from_millis(1)));
+        assert_ne!(later.as_ptr(), second.as_ptr());
+    }
+
+    #[test]
+    fn a_frame_that_cannot_be_decoded_says_why() {
+        let frame = Frame::builder(
+            PixelFormat::Mjpeg,
+            FrameSize::new(16, 16),
+            PixelBuffer::from(vec![1, 2, 3]),
+        );
+        let damaged = LatestResult { frame: frame.build().unwrap(), ..latest(1, Instant::now()) };
+        for overlay in [true, false] {
+            let error = Snapshots::default().jpeg(view(overlay), &damaged).unwrap_err();
+            assert!(!error.is_empty());
+        }
+    }
+}

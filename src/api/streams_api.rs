@@ -1,11 +1,10 @@
 //! Streams and their newest tracks.
 
 use hyper::StatusCode;
-use keepsight_contract::Tracks;
+use keepsight_contract::{FrameSize, PixelFormat, Tracks};
 use serde::Serialize;
-use serde_json::json;
 
-use super::{Backend, LatestResult, plugins_api::wire, status_table::SOON};
+use super::{Backend, LatestResult, status_table::SOON};
 use crate::{
     health::{Reply, milliseconds, seconds, utc, wall_time},
     inspector::{StreamPluginReport, StreamReport},
@@ -22,7 +21,7 @@ struct StreamItem {
     hint: Option<String>,
     since: String,
     device: Option<String>,
-    format: Option<keepsight_contract::PixelFormat>,
+    format: Option<PixelFormat>,
     size: Option<SizeItem>,
     rate: Option<f64>,
     nominal_rate: Option<f64>,
@@ -53,6 +52,20 @@ struct StreamPluginItem {
     last_latency_ms: Option<f64>,
 }
 
+/// The newest tracks of a stream, and the frame that they are of.
+#[derive(Serialize)]
+struct TracksItem<'a> {
+    stream: &'a str,
+    state: &'static str,
+    plugin: &'a str,
+    sequence: u64,
+    time: String,
+    age_seconds: f64,
+    latency_ms: f64,
+    size: SizeItem,
+    tracks: &'a Tracks,
+}
+
 pub(super) fn streams(backend: &dyn Backend) -> Reply {
     let mut reports = backend.streams();
     reports.sort_by(|a, b| a.name.cmp(&b.name));
@@ -75,17 +88,17 @@ pub(super) fn tracks(backend: &dyn Backend, name: &str, plugin: Option<&str>) ->
         let detail = format!("Plugin '{}' gives no tracks", latest.plugin);
         return Reply::detail(StatusCode::NOT_FOUND, detail);
     };
-    Reply::ok(&json!({
-        "stream": name,
-        "state": stream.state.as_str(),
-        "plugin": latest.plugin,
-        "sequence": latest.frame.sequence(),
-        "time": utc(wall_time(latest.frame.captured())),
-        "age_seconds": seconds(latest.frame.captured().elapsed()),
-        "latency_ms": milliseconds(latest.latency),
-        "size": SizeItem::from(latest.frame.size()),
-        "tracks": wire(tracks),
-    }))
+    Reply::ok(&TracksItem {
+        stream: name,
+        state: stream.state.as_str(),
+        plugin: &latest.plugin,
+        sequence: latest.frame.sequence(),
+        time: utc(wall_time(latest.frame.captured())),
+        age_seconds: seconds(latest.frame.captured().elapsed()),
+        latency_ms: milliseconds(latest.latency),
+        size: SizeItem::from(latest.frame.size()),
+        tracks,
+    })
 }
 
 /// A stream and the newest result on it.
@@ -143,8 +156,8 @@ impl From<StreamReport> for StreamItem {
     }
 }
 
-impl From<keepsight_contract::FrameSize> for SizeItem {
-    fn from(size: keepsight_contract::FrameSize) -> Self {
+impl From<FrameSize> for SizeItem {
+    fn from(size: FrameSize) -> Self {
         Self { width: size.width, height: size.height }
     }
 }

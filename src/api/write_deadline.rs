@@ -83,3 +83,54 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for WriteDeadline<T> {
         self.watch(cx, poll)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use tokio::runtime::Builder;
+
+    use super::*;
+
+    /// Takes as many writes as it is told, then no more.
+    struct Reluctant(usize);
+
+    impl AsyncWrite for Reluctant {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            match self.0.checked_sub(1) {
+                None => Poll::Pending,
+                Some(left) => {
+                    self.0 = left;
+                    Poll::Ready(Ok(bytes.len()))
+                }
+            }
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    #[test]
+    fn a_peer_that_takes_no_more_is_given_up() {
+        let runtime = Builder::new_current_thread().enable_time().build().unwrap();
+        runtime.block_on(async {
+            let mut deadline = WriteDeadline::new(Reluctant(2), Duration::from_millis(5));
+            let mut write =
+                async || poll_fn(|cx| Pin::new(&mut deadline).poll_write(cx, b"abc")).await;
+            assert_eq!(write().await.unwrap(), 3);
+            assert_eq!(write().await.unwrap(), 3);
+            assert_eq!(write().await.unwrap_err().kind(), io::ErrorKind::TimedOut);
+            let shutdown = poll_fn(|cx| Pin::new(&mut deadline).poll_shutdown(cx)).await;
+            assert_eq!(shutdown.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        });
+    }
+}

@@ -1,4 +1,5 @@
 //! One binary, a module per behaviour.
 
+mod plugin_health_api;
 mod plugin_lifecycle;
 mod plugin_sandbox;

@@ -1,0 +1,117 @@
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    time::Duration,
+};
+
+use serde_json::Value;
+
+/// One answer, taken apart.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    /// Names in lower case, in the order in which they came.
+    headers: Vec<(String, String)>,
+    pub(super) body: Vec<u8>,
+}
+
+/// A connection that may carry several requests.
+pub(super) struct Client(TcpStream);
+
+impl Client {
+    pub(super) fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).unwrap();
+        // No test waits longer, whatever goes wrong.
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.set_write_timeout(Some(Duration::from_secs(20))).unwrap();
+        Self(stream)
+    }
+
+    pub(super) fn send(&mut self, bytes: &[u8]) {
+        self.0.write_all(bytes).unwrap();
+    }
+
+    /// Writes as much as the server takes.
+    pub(super) fn try_send(&mut self, bytes: &[u8]) {
+        let _ = self.0.write_all(bytes);
+    }
+
+    /// The next answer; `None` where the connection was closed instead.
+    pub(super) fn receive(&mut self) -> Option<Answer> {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            match self.0.read(&mut byte) {
+                Ok(0) => return None,
+                Ok(_) => head.push(byte[0]),
+                Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return None,
+                Err(error) => panic!("no answer: {error}; so far {:?}", head.escape_ascii()),
+            }
+        }
+        let head = String::from_utf8(head).unwrap();
+        let mut lines = head.trim_end().split("\r\n");
+        let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+        let headers = lines.map(|line| {
+            let (name, value) = line.split_once(':').unwrap();
+            (name.to_ascii_lowercase(), value.trim().to_owned())
+        });
+        let mut answer = Answer { status, headers: headers.collect(), body: Vec::new() };
+        if let Some(length) = answer.header("content-length") {
+            answer.body = vec![0; length.parse().unwrap()];
+            self.0.read_exact(&mut answer.body).unwrap();
+        }
+        Some(answer)
+    }
+
+    /// Whether the server closed the connection without another byte.
+    pub(super) fn is_closed(&mut self) -> bool {
+        matches!(self.0.read(&mut [0]), Ok(0))
+    }
+
+    pub(super) fn request(&mut self, head: &str, body: &str) -> Answer {
+        let length = match body {
+            "" => String::new(),
+            body => format!("content-length: {}\r\n", body.len()),
+        };
+        let (line, more) = head.split_once('\n').unwrap_or((head, ""));
+        let more: String = more.lines().map(|line| format!("{line}\r\n")).collect();
+        let host =
+            if more.to_ascii_lowercase().contains("host:") { "" } else { "host: localhost\r\n" };
+        let text = format!("{line} HTTP/1.1\r\n{host}{more}{length}\r\n{body}");
+        self.send(text.as_bytes());
+        self.receive().expect("an answer")
+    }
+}
+
+/// Asks on a connection of its own. `head` is `METHOD PATH`, then header lines.
+pub(super) fn request(address: SocketAddr, head: &str, body: &str) -> Answer {
+    Client::connect(address).request(head, body)
+}
+
+pub(super) fn get(address: SocketAddr, path: &str) -> Answer {
+    request(address, &format!("GET {path}"), "")
+}
+
+pub(super) fn post(address: SocketAddr, path: &str, body: &str) -> Answer {
+    request(address, &format!("POST {path}"), body)
+}
+
+impl Answer {
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
+    }
+
+    #[track_caller]
+    pub(super) fn json(&self) -> Value {
+        assert_eq!(self.header("content-type"), Some("application/json"), "{self:?}");
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{error}: {}", self.body.escape_ascii()))
+    }
+
+    /// The text that clients show.
+    #[track_caller]
+    pub(super) fn detail(&self) -> String {
+        let body = self.json();
+        body["detail"].as_str().unwrap_or_else(|| panic!("no detail in {body}")).to_owned()
+    }
+}
