@@ -19,5 +19,10 @@ mod status_table;
 mod streams_api;
 mod write_deadline;
 
-pub use backend::{Backend, LatestResult, ReloadError, ToolCall, ToolError, ToolOutcome};
+pub use backend::{Backend, LatestResult};
 pub use http_server::{Drained, HttpServer, ServeError};
+
+pub use crate::{
+    loader::{ToolCall, ToolError, ToolOutcome},
+    supervisor::ReloadError,
+};

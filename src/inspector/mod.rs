@@ -2,9 +2,12 @@
 //!
 //! Reports are copied out under short locks and own what they hold; nothing here serialises.
 
+mod inspector_service;
 mod report;
 
+pub use inspector_service::InspectorService;
 pub use report::{
-    Liveness, PluginReport, Readiness, ReadinessCheck, SessionState, StreamPluginReport,
-    StreamReport, StreamState, Verdict,
+    Liveness, PluginReport, Readiness, ReadinessCheck, StreamPluginReport, StreamReport, Verdict,
 };
+
+pub use crate::streams::{SessionState, SourceState as StreamState};

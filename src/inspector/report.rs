@@ -6,7 +6,10 @@ use std::{
 
 use keepsight_contract::{Degradation, FrameSize, Manifest, PixelFormat};
 
-use crate::lifecycle::LifecycleState;
+use crate::{
+    lifecycle::LifecycleState,
+    streams::{SessionState, SourceState},
+};
 
 /// Everything that is known of a plugin instance at one moment.
 #[derive(Clone, Debug)]
@@ -63,21 +66,6 @@ pub struct PluginReport {
     pub critical: bool,
 }
 
-/// Where a plugin's session on a stream stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum SessionState {
-    /// It waits for its stream's first frame, or for its plugin.
-    Waiting,
-    /// The plugin is opening it.
-    Opening,
-    /// It takes frames.
-    Running,
-    /// It ended by a fault and is opened again after a pause.
-    Restarting,
-    /// It ended for good.
-    Closed,
-}
-
 /// Everything that is known of a stream at one moment.
 #[derive(Clone, Debug)]
 pub struct StreamReport {
@@ -86,7 +74,7 @@ pub struct StreamReport {
     /// The source's URI in the form that may be seen.
     pub source: String,
     /// Where it stands.
-    pub state: StreamState,
+    pub state: SourceState,
     /// Why it has no picture, as a stable code such as `source.not_found`.
     pub code: Option<String>,
     /// The same, for a person to act on.
@@ -119,23 +107,6 @@ pub struct StreamReport {
     pub critical: bool,
     /// The plugins it feeds, in order.
     pub plugins: Vec<StreamPluginReport>,
-}
-
-/// Where a stream stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum StreamState {
-    /// Its source is being opened.
-    Opening,
-    /// Frames arrive.
-    Live,
-    /// The source is open and gives no frames.
-    Stalled,
-    /// The source was lost and is tried again.
-    Reconnecting,
-    /// The source came to its end.
-    Ended,
-    /// The source cannot be had and is not tried again.
-    Failed,
 }
 
 /// A plugin as its stream sees it.
@@ -201,31 +172,4 @@ pub enum Verdict {
     WithinGrace,
     /// It is not, for longer than its grace.
     NotReady,
-}
-
-impl SessionState {
-    /// As the wire has it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            SessionState::Waiting => "waiting",
-            SessionState::Opening => "opening",
-            SessionState::Running => "running",
-            SessionState::Restarting => "restarting",
-            SessionState::Closed => "closed",
-        }
-    }
-}
-
-impl StreamState {
-    /// As the wire has it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            StreamState::Opening => "opening",
-            StreamState::Live => "live",
-            StreamState::Stalled => "stalled",
-            StreamState::Reconnecting => "reconnecting",
-            StreamState::Ended => "ended",
-            StreamState::Failed => "failed",
-        }
-    }
 }

@@ -2,7 +2,10 @@ use std::{borrow::Cow, time::Duration};
 
 use keepsight_contract::Finding;
 
-use crate::{lifecycle::Cause, sandbox::RunFault};
+use crate::{
+    lifecycle::{Cause, LifecycleState},
+    sandbox::RunFault,
+};
 
 /// Why an instance was not built.
 #[derive(Debug, thiserror::Error)]
@@ -60,64 +63,66 @@ pub struct Fault {
     pub location: Option<String>,
 }
 
-/// Why a call by HTTP gave no result.
-#[derive(Debug, thiserror::Error)]
+/// Why a call of a tool gave nothing.
+#[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ToolError {
-    /// No instance of that name.
-    #[error("Plugin '{plugin}' not found")]
+    /// No instance has that name.
+    #[error("no plugin is called '{plugin}'")]
     UnknownPlugin {
         /// The name.
         plugin: String,
     },
     /// The plugin has no such tool.
-    #[error("Tool '{tool}' not found in plugin '{plugin}'; it has {known}")]
+    #[error("plugin '{plugin}' has no tool '{tool}'; it has {}", listed(known))]
     UnknownTool {
-        /// The instance's name.
+        /// The instance.
         plugin: String,
-        /// The tool's id.
+        /// The tool asked for.
         tool: String,
-        /// Those that it has.
-        known: String,
+        /// The tools it has.
+        known: Vec<String>,
     },
-    /// The plugin refused the arguments.
+    /// The plugin cannot work with these arguments.
     #[error("{reason}")]
     BadArguments {
         /// What is wrong with them.
         reason: String,
     },
-    /// As many calls wait as may.
-    #[error("plugin '{plugin}' has {waiting} calls waiting already")]
-    QueueFull {
-        /// The instance's name.
-        plugin: String,
-        /// How many wait.
-        waiting: usize,
-    },
-    /// The instance takes no calls now.
-    #[error("plugin '{plugin}' is {state}: {reason}")]
-    NotReady {
-        /// The instance's name.
-        plugin: String,
-        /// Its state.
-        state: &'static str,
+    /// The plugin does not accept calls.
+    #[error("plugin is {state}{}", because(reason.as_deref(), hint.as_deref()))]
+    NotServing {
+        /// Where it stands.
+        state: LifecycleState,
         /// Why.
-        reason: String,
-        /// When that may change.
+        reason: Option<String>,
+        /// What a person can do about it.
+        hint: Option<String>,
+        /// Until it is tried again, where that is planned.
         retry_after: Option<Duration>,
     },
-    /// The call ran and failed.
-    #[error("{reason}")]
-    Failed {
-        /// The error and its causes.
+    /// Too many calls wait.
+    #[error("too many calls wait for this plugin; ask again later")]
+    QueueFull,
+    /// The plugin was reloaded or the process ends, before the call ran to its end.
+    #[error("the call was given up: {reason}")]
+    GivenUp {
+        /// For what.
         reason: String,
     },
-    /// The call panicked, took too long, or was cancelled.
-    #[error("{fault}")]
+    /// The deadline passed.
+    #[error("no result within {limit:?}")]
+    TimedOut {
+        /// Time it had.
+        limit: Duration,
+    },
+    /// The plugin failed, panicked or took too much memory.
+    #[error("{reason}")]
     Fault {
+        /// A stable code, such as `run.panicked`.
+        code: String,
         /// What happened.
-        #[source]
-        fault: RunFault,
+        reason: String,
     },
 }
 
@@ -175,6 +180,17 @@ impl Fault {
     pub fn cause(&self) -> Cause {
         Cause::new(self.code.clone(), self.reason.clone()).with_hint(self.hint.clone())
     }
+}
+
+/// A reason behind a colon, a hint behind a semicolon, as far as there are any.
+pub(crate) fn because(reason: Option<&str>, hint: Option<&str>) -> String {
+    let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+    let hint = hint.map(|hint| format!("; {hint}")).unwrap_or_default();
+    reason + &hint
+}
+
+fn listed(names: &[String]) -> String {
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
 #[cfg(test)]

@@ -4,11 +4,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use keepsight_contract::{Degradation, Finding, Host, Manifest};
+use keepsight_contract::{Degradation, Finding, Host, Manifest, PluginFunctions};
 
 use super::{
     CatalogEntry, DependencyChecker, Fault, Generation, InstanceHost, InstanceSpec, RunStatistics,
-    ToolAnswer, ToolCall, ToolError, statistics::StatisticsSnapshot, tool_calls::ToolPool,
+    ToolCall, ToolError, ToolOutcome, statistics::StatisticsSnapshot, tool_calls::ToolPool,
 };
 use crate::{
     lifecycle::{Cause, LifecycleEvent, LifecycleManager, LifecycleState, Transition},
@@ -176,6 +176,11 @@ impl PluginInstance {
         self.entry.as_ref().map(|entry| &entry.manifest)
     }
 
+    /// The plugin's functions, if it is in this binary. Call them inside the sandbox only.
+    pub(crate) fn plugin_functions(&self) -> Option<PluginFunctions> {
+        self.entry.as_ref().map(|entry| entry.registration.functions)
+    }
+
     /// Where it is run.
     pub fn sandbox(&self) -> &Arc<Sandbox> {
         &self.sandbox
@@ -246,6 +251,20 @@ impl PluginInstance {
             Readiness::Ready(generation) => Readiness::Ready(generation),
             _ => readiness(&self.wait_changed(life, limit)),
         }
+    }
+
+    /// Waits until the instance is no longer LOADED, at most for `limit`; says whether that is so.
+    pub fn wait_outcome(&self, limit: Duration) -> bool {
+        let end = Instant::now() + limit;
+        let mut life = self.life();
+        while life.manager.state() == LifecycleState::Loaded {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return false;
+            }
+            life = self.wait_changed(life, left);
+        }
+        true
     }
 
     /// Ends every [`wait_ready`](Self::wait_ready) that is under way.
@@ -355,15 +374,14 @@ impl PluginInstance {
     ///
     /// # Errors
     /// [`ToolError`] says why there is none.
-    pub fn call_tool(self: &Arc<Self>, call: ToolCall) -> Result<ToolAnswer, ToolError> {
+    pub fn call_tool(self: &Arc<Self>, call: ToolCall) -> Result<ToolOutcome, ToolError> {
         if let Some(manifest) = self.manifest()
             && manifest.find_tool(&call.tool).is_none()
         {
-            let known: Vec<_> = manifest.tools.iter().map(|tool| tool.id.as_str()).collect();
             return Err(ToolError::UnknownTool {
                 plugin: self.spec.name.clone(),
                 tool: call.tool,
-                known: known.join(", "),
+                known: manifest.tools.iter().map(|tool| tool.id.clone()).collect(),
             });
         }
         match self.readiness() {
@@ -387,10 +405,10 @@ impl PluginInstance {
 
     pub(super) fn not_ready(&self) -> ToolError {
         let life = self.life();
-        ToolError::NotReady {
-            plugin: self.spec.name.clone(),
-            state: life.manager.state().as_str(),
-            reason: life.manager.cause().reason.clone(),
+        ToolError::NotServing {
+            state: life.manager.state(),
+            reason: Some(life.manager.cause().reason.clone()),
+            hint: life.manager.cause().hint.clone(),
             retry_after: None,
         }
     }

@@ -22,10 +22,10 @@ pub struct ToolCall {
 }
 
 /// What came of a call.
-#[derive(Debug)]
-pub struct ToolAnswer {
+#[derive(Clone, Debug)]
+pub struct ToolOutcome {
     /// What the plugin gave.
-    pub response: Response,
+    pub response: Arc<Response>,
     /// How long it took, without the wait in the queue.
     pub took: Duration,
 }
@@ -61,7 +61,7 @@ struct InWork {
 
 /// Answers one caller, once; whoever is second finds it answered.
 #[derive(Clone)]
-struct Reply(Arc<Mutex<Option<mpsc::SyncSender<Result<ToolAnswer, ToolError>>>>>);
+struct Reply(Arc<Mutex<Option<mpsc::SyncSender<Result<ToolOutcome, ToolError>>>>>);
 
 impl ToolPool {
     pub(super) fn new() -> Arc<Self> {
@@ -74,14 +74,13 @@ impl ToolPool {
         instance: &Arc<PluginInstance>,
         generation: Arc<Generation>,
         call: ToolCall,
-    ) -> Result<ToolAnswer, ToolError> {
+    ) -> Result<ToolOutcome, ToolError> {
         let (sender, answered) = mpsc::sync_channel(1);
         let reply = Reply(Arc::new(Mutex::new(Some(sender))));
         {
             let mut parts = self.parts();
             if parts.queue.len() >= QUEUE_LENGTH {
-                let (plugin, waiting) = (instance.name().to_owned(), parts.queue.len());
-                return Err(ToolError::QueueFull { plugin, waiting });
+                return Err(ToolError::QueueFull);
             }
             parts.queue.push_back(Job { call, generation, reply: reply.clone() });
             if parts.workers_idle < parts.queue.len() && parts.workers_alive < WORKERS {
@@ -135,7 +134,7 @@ impl ToolPool {
                 }
                 instance.session_faulted(Fault::caught(&fault, None), instance.generation());
                 if let Some(reply) = reply {
-                    reply.answer(Err(ToolError::Fault { fault }));
+                    reply.answer(Err(of_fault(&fault)));
                 }
                 pool.worker_gone(&instance);
             }
@@ -172,9 +171,8 @@ impl ToolPool {
             }
             Err(fault) => {
                 self.parts().workers_alive -= 1;
-                let text = fault.to_string();
-                tracing::warn!(plugin = instance.name(), fault = %text, "no thread for calls");
-                self.refuse_waiting(|| ToolError::Failed { reason: text.clone() });
+                tracing::warn!(plugin = instance.name(), %fault, "no thread for calls");
+                self.refuse_waiting(|| of_fault(&fault));
             }
         }
     }
@@ -224,7 +222,7 @@ impl PluginInstance {
         seat: &WorkerSeat,
         generation: &Arc<Generation>,
         call: ToolCall,
-    ) -> Result<ToolAnswer, ToolError> {
+    ) -> Result<ToolOutcome, ToolError> {
         let limits = self.spec().limits;
         let info = StreamInfo::new("call").with_settings(self.spec().config.clone());
         let host = self.host();
@@ -244,11 +242,11 @@ impl PluginInstance {
         if seat.is_abandoned() {
             // The watchdog has answered and counted; this thread is late with everything.
             let _ = seat.run(Phase::Close, limits.close, move |_| drop(session));
-            return Err(ToolError::Failed { reason: "the call came too late".to_owned() });
+            return Err(ToolError::GivenUp { reason: "the result came too late".to_owned() });
         }
         self.record_run(matches!(outcome, Ok(Ok(_))), took);
         let result = match outcome {
-            Ok(Ok(response)) => Ok(ToolAnswer { response, took }),
+            Ok(Ok(response)) => Ok(ToolOutcome { response: Arc::new(response), took }),
             Ok(Err(error)) => Err(self.call_failed(generation, error)),
             Err(fault) => Err(self.call_faulted(generation, fault)),
         };
@@ -260,7 +258,7 @@ impl PluginInstance {
 
     fn call_faulted(&self, generation: &Generation, fault: RunFault) -> ToolError {
         self.session_faulted(Fault::caught(&fault, None), generation.number);
-        ToolError::Fault { fault }
+        of_fault(&fault)
     }
 
     fn call_failed(&self, generation: &Generation, error: CallError) -> ToolError {
@@ -269,16 +267,26 @@ impl PluginInstance {
             CallError::BadArguments(reason) => ToolError::BadArguments { reason },
             CallError::Broken(_) => {
                 self.broke(Fault::reported("run.broken", reason.clone(), None), generation.number);
-                ToolError::Failed { reason }
+                ToolError::Fault { code: "run.broken".to_owned(), reason }
             }
             CallError::Cancelled if generation.has_ended() => self.not_ready(),
-            _ => ToolError::Failed { reason },
+            CallError::Cancelled => ToolError::GivenUp { reason },
+            _ => ToolError::Fault { code: "run.failed".to_owned(), reason },
         }
     }
 }
 
+/// What a fault means for the caller.
+fn of_fault(fault: &RunFault) -> ToolError {
+    match fault {
+        RunFault::TimedOut { limit, .. } => ToolError::TimedOut { limit: *limit },
+        RunFault::Cancelled { .. } => ToolError::GivenUp { reason: fault.to_string() },
+        _ => ToolError::Fault { code: fault.code().to_owned(), reason: fault.to_string() },
+    }
+}
+
 impl Reply {
-    fn answer(&self, result: Result<ToolAnswer, ToolError>) {
+    fn answer(&self, result: Result<ToolOutcome, ToolError>) {
         let sender = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(sender) = sender {
             // The caller may have gone; then nobody wants to know.

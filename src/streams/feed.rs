@@ -77,7 +77,6 @@ impl Feed {
         self.parts().state = state;
     }
 
-
     pub(super) fn set_worker(&self, worker: Option<Worker>) {
         let before = std::mem::replace(&mut self.parts().worker, worker);
         drop(before);

@@ -13,4 +13,4 @@ mod restart_policy;
 mod supervisor_thread;
 
 pub use restart_policy::{RestartLedger, RestartPolicy, Verdict};
-pub use supervisor_thread::{Reload, ReloadError, Supervision, Supervisor};
+pub use supervisor_thread::{ReloadError, Supervision, Supervisor};

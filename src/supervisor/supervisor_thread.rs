@@ -8,7 +8,7 @@ use std::{
 use super::{RestartLedger, RestartPolicy, Verdict};
 use crate::{
     lifecycle::{Cause, LifecycleEvent, LifecycleState},
-    loader::{Fault, InstanceEvent, LoadError, PluginInstance, PluginRegistry},
+    loader::{Fault, InstanceEvent, PluginInstance, PluginRegistry, because},
 };
 
 /// Watches over the instances of a registry from a thread of its own.
@@ -41,34 +41,34 @@ pub struct Supervision {
     pub next_attempt_in: Option<Duration>,
 }
 
-/// A reload that succeeded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Reload;
-
-/// Why an instance was not reloaded.
-#[derive(Debug, thiserror::Error)]
+/// Why an instance was not built anew.
+#[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReloadError {
-    /// No instance of that name.
-    #[error("Plugin '{plugin}' not found")]
-    Unknown {
+    /// No instance has that name.
+    #[error("no plugin is called '{plugin}'")]
+    UnknownPlugin {
         /// The name.
         plugin: String,
     },
-    /// Another reload runs, or the instance is being loaded.
-    #[error("plugin '{plugin}' is being loaded already")]
-    AlreadyRunning {
-        /// The instance's name.
-        plugin: String,
-    },
-    /// It was tried, and the instance is not available now.
-    #[error("plugin '{plugin}' was not loaded: {source}")]
-    NotLoaded {
-        /// The instance's name.
-        plugin: String,
+    /// Another reload of it runs.
+    #[error("another reload of it is under way")]
+    UnderWay,
+    /// It was tried and is not initialised.
+    #[error("plugin is {state}{}", because(reason.as_deref(), hint.as_deref()))]
+    NotInitialized {
+        /// Where it stands now.
+        state: LifecycleState,
         /// Why.
-        source: LoadError,
+        reason: Option<String>,
+        /// What a person can do about it.
+        hint: Option<String>,
+        /// Until it is tried again, where that is planned.
+        retry_after: Option<Duration>,
     },
+    /// The process ends.
+    #[error("the process is shutting down")]
+    ShuttingDown,
 }
 
 impl Supervisor {
@@ -111,30 +111,34 @@ impl Supervisor {
     ///
     /// # Errors
     /// [`ReloadError`] says why it isn't available now.
-    pub fn reload(&self, name: &str) -> Result<Reload, ReloadError> {
-        let plugin = || name.to_owned();
-        let unknown = || ReloadError::Unknown { plugin: plugin() };
+    pub fn reload(&self, name: &str) -> Result<(), ReloadError> {
+        let unknown = || ReloadError::UnknownPlugin { plugin: name.to_owned() };
         let instance = self.shared.registry.find(name).ok_or_else(unknown)?;
         {
             let mut cases = self.shared.cases();
             let case = cases.get_mut(name).ok_or_else(unknown)?;
             if case.reload || case.loading {
-                return Err(ReloadError::AlreadyRunning { plugin: plugin() });
+                return Err(ReloadError::UnderWay);
             }
             case.reload = true;
             case.due = None;
             case.ledger.forgive();
         }
         tracing::info!(plugin = %name, "reload asked for");
-        let outcome = if instance.begin_again(LifecycleEvent::ReloadAsked) {
-            instance.load().map_err(|source| ReloadError::NotLoaded { plugin: plugin(), source })
-        } else {
-            Err(ReloadError::AlreadyRunning { plugin: plugin() })
-        };
+        let loaded = instance.begin_again(LifecycleEvent::ReloadAsked) && instance.load().is_ok();
         if let Some(case) = self.shared.cases().get_mut(name) {
             case.reload = false;
         }
-        outcome.map(|()| Reload)
+        if loaded {
+            return Ok(());
+        }
+        let report = instance.report();
+        Err(ReloadError::NotInitialized {
+            state: report.state,
+            reason: Some(report.cause.reason),
+            hint: report.cause.hint,
+            retry_after: self.supervision(name).next_attempt_in,
+        })
     }
 
     /// What a report says of the instance `name`.

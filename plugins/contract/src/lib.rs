@@ -82,7 +82,7 @@ pub use outputs::{
     Detection, Detections, JsonOutput, Output, OutputKind, Region, Regions, Track, TrackState,
     Tracks, TypedOutput,
 };
-pub use plugin::{ErasedPlugin, ErasedSession, Plugin};
+pub use plugin::{ErasedPlugin, ErasedSession, Plugin, PluginFunctions};
 pub use probe::{PROBES, Probe, ProbeCheck};
 pub use registration::{OutputRegistration, PluginRegistration, SourceRegistration, registered};
 pub use request::Request;

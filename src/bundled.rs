@@ -1,0 +1,48 @@
+//! Links each chosen plugin and source into the binary, and says which were chosen.
+//!
+//! The only place in `src` that knows features. A crate that nobody names is left out by the
+//! linker, its registration with it, silently and in every build profile: each line of anchors
+//! below keeps one in, and [`BUNDLED`] lets the catalog notice should that fail.
+
+#[cfg(feature = "camera")]
+use keepsight_camera as _;
+#[cfg(feature = "fault-injector")]
+use keepsight_fault_injector as _;
+#[cfg(feature = "frame-stats")]
+use keepsight_frame_stats as _;
+#[cfg(feature = "gpu")]
+use keepsight_gpu as _;
+#[cfg(feature = "scene")]
+use keepsight_scene as _;
+#[cfg(feature = "video-file")]
+use keepsight_video_file as _;
+#[cfg(feature = "video-tracker")]
+use keepsight_video_tracker as _;
+
+use crate::loader::Bundled;
+
+/// The crates that this build should have, each with the feature that asked for it.
+pub const BUNDLED: &[Bundled] = &[
+    #[cfg(feature = "camera")]
+    Bundled { crate_name: "keepsight-camera", feature: "camera" },
+    #[cfg(feature = "fault-injector")]
+    Bundled { crate_name: "keepsight-fault-injector", feature: "fault-injector" },
+    #[cfg(feature = "frame-stats")]
+    Bundled { crate_name: "keepsight-frame-stats", feature: "frame-stats" },
+    #[cfg(feature = "scene")]
+    Bundled { crate_name: "keepsight-scene", feature: "scene" },
+    #[cfg(feature = "video-file")]
+    Bundled { crate_name: "keepsight-video-file", feature: "video-file" },
+    #[cfg(feature = "video-tracker")]
+    Bundled { crate_name: "keepsight-video-tracker", feature: "video-tracker" },
+];
+
+/// Features that link something else than a plugin or source, as `build-info` lists them.
+pub const OTHER_FEATURES: &[&str] = &[
+    #[cfg(feature = "bundled-model")]
+    "bundled-model",
+    #[cfg(feature = "gpu")]
+    "gpu",
+    #[cfg(feature = "uncontained")]
+    "uncontained",
+];

@@ -1,0 +1,235 @@
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+    time::{Duration, Instant, SystemTime},
+};
+
+use super::{
+    Liveness, PluginReport, Readiness, ReadinessCheck, StreamPluginReport, StreamReport, Verdict,
+};
+use crate::{
+    loader::{InstanceReport, PluginRegistry},
+    sandbox::Sandbox,
+    streams::{self, MailboxMode, SourceState, StreamsRegistry},
+    supervisor::Supervisor,
+};
+
+/// Gathers what plugins, supervisor and streams know into reports.
+pub struct InspectorService {
+    registry: PluginRegistry,
+    supervisor: Arc<Supervisor>,
+    sandbox: Arc<Sandbox>,
+    streams: OnceLock<StreamsRegistry>,
+}
+
+impl InspectorService {
+    /// An inspector of these parts; streams are added once they are started.
+    pub fn new(
+        registry: PluginRegistry,
+        supervisor: Arc<Supervisor>,
+        sandbox: Arc<Sandbox>,
+    ) -> Self {
+        Self { registry, supervisor, sandbox, streams: OnceLock::new() }
+    }
+
+    /// Adds the streams; of two calls the first counts.
+    pub fn add_streams(&self, streams: StreamsRegistry) {
+        let _ = self.streams.set(streams);
+    }
+
+    /// Every plugin instance, sorted by name.
+    pub fn plugins(&self) -> Vec<PluginReport> {
+        let streams = self.stream_reports();
+        self.registry
+            .instances()
+            .map(|instance| self.describe(instance.report(), &streams))
+            .collect()
+    }
+
+    /// The plugin instance of that name.
+    pub fn plugin(&self, name: &str) -> Option<PluginReport> {
+        let instance = self.registry.find(name)?;
+        Some(self.describe(instance.report(), &self.stream_reports()))
+    }
+
+    /// Every stream, sorted by name.
+    pub fn streams(&self) -> Vec<StreamReport> {
+        self.stream_reports().into_iter().map(describe_stream).collect()
+    }
+
+    /// Whether the process can be left running.
+    pub fn liveness(&self) -> Liveness {
+        let stuck_for = self.supervisor.idle_for();
+        if self.sandbox.containment_lost() {
+            let count = self.sandbox.abandoned_total().now;
+            let reason = format!("{count} threads hang in plugins, sources or probes");
+            return Liveness::ContainmentLost { reason };
+        }
+        if stuck_for > SUPERVISOR_STUCK {
+            let reason = format!("the supervisor has made no progress for {stuck_for:.0?}");
+            return Liveness::ContainmentLost { reason };
+        }
+        Liveness::Alive
+    }
+
+    /// Whether everything critical is there.
+    pub fn readiness(&self) -> Readiness {
+        let now = Instant::now();
+        let mut checks: Vec<ReadinessCheck> = self
+            .registry
+            .instances()
+            .map(|instance| instance.report())
+            .filter(|report| report.critical)
+            .map(|report| ReadinessCheck {
+                kind: "plugin",
+                state: report.state.as_str(),
+                verdict: verdict(report.state.is_available(), now, report.since, report.grace),
+                code: (!report.state.is_available()).then(|| report.cause.code.to_string()),
+                reason: (!report.state.is_available()).then_some(report.cause.reason),
+                name: report.name,
+            })
+            .collect();
+        checks.extend(self.stream_reports().into_iter().filter(|report| report.critical).map(
+            |report| ReadinessCheck {
+                kind: "stream",
+                state: report.status.state.as_str(),
+                verdict: verdict(report.is_live(), now, report.status.since, report.grace),
+                code: report.status.code.map(|code| code.into_owned()),
+                reason: report.status.reason,
+                name: report.name,
+            },
+        ));
+        if let Liveness::ContainmentLost { reason } = self.liveness() {
+            checks.push(ReadinessCheck {
+                kind: "containment",
+                name: "containment".to_owned(),
+                state: "lost",
+                verdict: Verdict::NotReady,
+                code: Some("sandbox.containment_lost".to_owned()),
+                reason: Some(reason),
+            });
+        }
+        Readiness { checks }
+    }
+
+    fn stream_reports(&self) -> Vec<streams::StreamReport> {
+        self.streams
+            .get()
+            .map(|streams| streams.streams().map(|stream| stream.report()).collect())
+            .unwrap_or_default()
+    }
+
+    fn describe(&self, report: InstanceReport, streams: &[streams::StreamReport]) -> PluginReport {
+        let supervision = self.supervisor.supervision(&report.name);
+        let trouble = !report.state.is_available()
+            && report.state != crate::lifecycle::LifecycleState::Loaded;
+        let mut sessions = BTreeMap::new();
+        let mut waiting_for = Vec::new();
+        for stream in streams {
+            for feed in stream.feeds.iter().filter(|feed| feed.plugin == report.name) {
+                sessions.insert(stream.name.clone(), feed.state);
+                let picture = matches!(stream.status.state, SourceState::Live | SourceState::Ended);
+                if !picture {
+                    waiting_for.push(stream.name.clone());
+                }
+            }
+        }
+        let about = report.manifest.as_deref();
+        PluginReport {
+            state: report.state,
+            description: about.map_or_else(String::new, |about| about.description.clone()),
+            version: about.map_or_else(String::new, |about| about.version.clone()),
+            reason: trouble.then(|| report.cause.reason.clone()),
+            code: trouble.then(|| report.cause.code.to_string()),
+            hint: if trouble { report.cause.hint.filter(|hint| !hint.is_empty()) } else { None },
+            since: wall_time(report.since),
+            uptime: report.initialized_at.map(|at| at.elapsed()),
+            last_used: report.statistics.last_used.map(wall_time),
+            success_count: report.statistics.success_count,
+            error_count: report.statistics.error_count,
+            last_execution: report.statistics.last,
+            average_execution: report.statistics.average,
+            degraded: report.degraded,
+            waiting_for,
+            streams: sessions,
+            restarts: supervision.restarts,
+            next_attempt_in: supervision.next_attempt_in,
+            quarantined: report.quarantined,
+            generation: report.generation,
+            isolation: "thread",
+            not_contained: NOT_CONTAINED.to_vec(),
+            critical: report.critical,
+            manifest: report.manifest,
+            name: report.name,
+        }
+    }
+}
+
+fn describe_stream(report: streams::StreamReport) -> StreamReport {
+    let status = &report.status;
+    let info = status.info.as_ref();
+    StreamReport {
+        state: status.state,
+        code: status.code.as_ref().map(|code| code.to_string()),
+        reason: status.reason.clone(),
+        hint: status.hint.clone(),
+        since: wall_time(status.since),
+        device: info.map(|info| info.device.clone()),
+        format: info.map(|info| info.format),
+        size: info.map(|info| info.size),
+        rate: status.measured_rate(),
+        nominal_rate: info.and_then(|info| info.rate),
+        mode: match report.mode {
+            MailboxMode::Newest => "newest",
+            MailboxMode::Every => "every",
+        },
+        frames_in: status.frames_in,
+        frames_dropped: report.feeds.iter().map(|feed| feed.dropped).sum(),
+        last_frame_age: status.last_frame_age(Instant::now()),
+        reconnects: status.reconnects,
+        critical: report.critical,
+        plugins: report
+            .feeds
+            .iter()
+            .map(|feed| StreamPluginReport {
+                plugin: feed.plugin.clone(),
+                session_state: feed.state,
+                processed: feed.processed,
+                dropped: feed.dropped,
+                errors: feed.errors,
+                last_latency: feed.last_latency,
+            })
+            .collect(),
+        source: report.source,
+        name: report.name,
+    }
+}
+
+fn verdict(ready: bool, now: Instant, since: Instant, grace: Duration) -> Verdict {
+    if ready {
+        Verdict::Ready
+    } else if now.saturating_duration_since(since) <= grace {
+        Verdict::WithinGrace
+    } else {
+        Verdict::NotReady
+    }
+}
+
+/// The wall clock's label for a moment of the monotonic one.
+fn wall_time(at: Instant) -> SystemTime {
+    let now = SystemTime::now();
+    now.checked_sub(at.elapsed()).unwrap_or(now)
+}
+
+/// Faults that end the process in spite of the thread tier.
+const NOT_CONTAINED: [&str; 6] = [
+    "stack overflow",
+    "abort",
+    "segmentation fault",
+    "panic while unwinding",
+    "process exit",
+    "allocation failure",
+];
+
+/// The supervisor goes round twice a second; this much without a round says that it is stuck.
+const SUPERVISOR_STUCK: Duration = Duration::from_secs(10);

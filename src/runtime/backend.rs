@@ -1,0 +1,67 @@
+//! What the server asks of the process.
+
+use keepsight_contract::OutputKind;
+
+use super::Runtime;
+use crate::{
+    api::{Backend, LatestResult},
+    health::HealthSource,
+    inspector::{Liveness, PluginReport, Readiness, StreamReport},
+    loader::{ToolCall, ToolError, ToolOutcome},
+    streams,
+    supervisor::ReloadError,
+};
+
+impl HealthSource for Runtime {
+    fn plugins(&self) -> Vec<PluginReport> {
+        self.inspector.plugins()
+    }
+
+    fn plugin(&self, name: &str) -> Option<PluginReport> {
+        self.inspector.plugin(name)
+    }
+
+    fn liveness(&self) -> Liveness {
+        self.inspector.liveness()
+    }
+
+    fn readiness(&self) -> Readiness {
+        self.inspector.readiness()
+    }
+}
+
+impl Backend for Runtime {
+    fn streams(&self) -> Vec<StreamReport> {
+        self.inspector.streams()
+    }
+
+    fn latest(&self, stream: &str, plugin: Option<&str>) -> Option<LatestResult> {
+        let results = self.streams.get()?.find(stream)?.latest(plugin);
+        let gives_tracks = |result: &streams::LatestResult| {
+            result.response.outputs.iter().any(|output| output.kind() == OutputKind::Tracks)
+        };
+        let chosen = results.iter().position(gives_tracks);
+        let result = results.into_iter().nth(chosen.unwrap_or(0))?;
+        Some(LatestResult {
+            plugin: result.plugin.to_string(),
+            frame: result.frame,
+            response: result.response,
+            latency: result.latency,
+        })
+    }
+
+    fn run_tool(&self, plugin: &str, call: ToolCall) -> Result<ToolOutcome, ToolError> {
+        let unknown = || ToolError::UnknownPlugin { plugin: plugin.to_owned() };
+        let outcome = self.registry.find(plugin).ok_or_else(unknown)?.call_tool(call);
+        outcome.map_err(|mut error| {
+            if let ToolError::NotServing { retry_after, .. } = &mut error {
+                *retry_after = self.supervisor.supervision(plugin).next_attempt_in;
+            }
+            error
+        })
+    }
+
+    fn reload(&self, plugin: &str) -> Result<(), ReloadError> {
+        self.supervisor.reload(plugin)
+    }
+}

@@ -1,0 +1,159 @@
+//! The composition root: makes instances, streams, supervisor and inspector of a configuration,
+//! starts them, answers the server for them, and ends them.
+
+mod assembly;
+mod backend;
+
+use std::{
+    sync::{Arc, Mutex, OnceLock, PoisonError, mpsc},
+    time::{Duration, Instant},
+};
+
+use keepsight_contract::{Pace, SourceUriError};
+
+use crate::{
+    config::Config,
+    inspector::InspectorService,
+    loader::{Catalog, DependencyChecker, PluginRegistry, ProbeProgram},
+    sandbox::{Sandbox, SandboxLimits, install_panic_hook},
+    streams::{Listener, Stream, StreamError, StreamsRegistry},
+    supervisor::Supervisor,
+};
+
+use assembly::Planned;
+
+/// A running Keepsight, without its server.
+pub struct Runtime {
+    sandbox: Arc<Sandbox>,
+    registry: PluginRegistry,
+    supervisor: Arc<Supervisor>,
+    inspector: InspectorService,
+    planned: Mutex<Vec<Planned>>,
+    streams: OnceLock<StreamsRegistry>,
+    listeners: Vec<Listener>,
+    shutdown_limit: Duration,
+}
+
+/// What a [`Runtime`] needs beside its configuration.
+pub struct RuntimeOptions {
+    /// What looks around in a child process.
+    pub probe_program: ProbeProgram,
+    /// How fast sources that could give frames at any time give them.
+    pub pace: Pace,
+    /// Told of every frame's outcome on every stream.
+    pub listeners: Vec<Listener>,
+}
+
+/// Why a configuration can't be run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// A stream's source is no source.
+    #[error("stream {stream:?}")]
+    Source {
+        /// The stream's name.
+        stream: String,
+        /// What is wrong with it.
+        source: SourceUriError,
+    },
+    /// A stream doesn't fit what is here.
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+    /// The system has no thread to give.
+    #[error("cannot start a thread")]
+    Thread(#[source] std::io::Error),
+}
+
+impl Runtime {
+    /// Makes everything that `config` asks for of what `catalog` holds, and starts nothing but
+    /// the supervisor: [`begin`](Self::begin) does, once the server listens.
+    ///
+    /// # Errors
+    /// [`StartError`] when a stream can't be what it is configured to be. A plugin that can't is
+    /// no error here: its instance says so.
+    pub fn new(
+        config: &Config,
+        catalog: &Catalog,
+        options: RuntimeOptions,
+    ) -> Result<Self, StartError> {
+        install_panic_hook();
+        let sandbox = Sandbox::new(SandboxLimits::default());
+        let limits = &config.runtime.limits;
+        let checker = DependencyChecker::new(sandbox.clone(), options.probe_program, limits.probe);
+        let (events, reported) = mpsc::channel();
+        let registry = assembly::instances(config, catalog, &sandbox, &Arc::new(checker), &events);
+        let planned = assembly::streams(config, catalog, &sandbox, &registry, options.pace)?;
+        let policies = assembly::restart_policies(config);
+        let supervisor = Supervisor::start(registry.clone(), policies, reported);
+        let supervisor = Arc::new(supervisor.map_err(StartError::Thread)?);
+        let inspector =
+            InspectorService::new(registry.clone(), supervisor.clone(), sandbox.clone());
+        Ok(Self {
+            sandbox,
+            registry,
+            supervisor,
+            inspector,
+            planned: Mutex::new(planned),
+            streams: OnceLock::new(),
+            listeners: options.listeners,
+            shutdown_limit: limits.shutdown,
+        })
+    }
+
+    /// Begins to load every plugin and to open every source; returns at once. A second call does
+    /// nothing.
+    pub fn begin(&self) {
+        let planned =
+            std::mem::take(&mut *self.planned.lock().unwrap_or_else(PoisonError::into_inner));
+        if self.streams.get().is_some() {
+            return;
+        }
+        self.supervisor.load_all();
+        let streams = planned.into_iter().map(|Planned { spec, registration, host }| {
+            let (sandbox, listeners) = (self.sandbox.clone(), self.listeners.clone());
+            Stream::start(spec, registration, host, sandbox, listeners)
+        });
+        let streams = StreamsRegistry::new(streams.collect::<Vec<_>>());
+        self.inspector.add_streams(streams.clone());
+        let _ = self.streams.set(streams);
+    }
+
+    /// The instances.
+    pub fn registry(&self) -> &PluginRegistry {
+        &self.registry
+    }
+
+    /// The streams, once [`begin`](Self::begin) started them.
+    pub fn streams(&self) -> StreamsRegistry {
+        self.streams.get().cloned().unwrap_or_default()
+    }
+
+    /// The reports.
+    pub fn inspector(&self) -> &InspectorService {
+        &self.inspector
+    }
+
+    /// Waits until no instance is LOADED any more, at most for `limit`: each has its outcome.
+    pub fn wait_loaded(&self, limit: Duration) -> bool {
+        let end = Instant::now() + limit;
+        self.registry
+            .instances()
+            .all(|instance| instance.wait_outcome(end.saturating_duration_since(Instant::now())))
+    }
+
+    /// Ends streams, plugins and supervisor, in that order, each within the configured limit;
+    /// who hasn't ended by then is left behind and logged.
+    pub fn shut_down(&self) {
+        self.supervisor.stop();
+        if let Some(streams) = self.streams.get() {
+            streams.stop(self.shutdown_limit);
+        }
+        for instance in self.registry.instances() {
+            instance.shut_down(self.shutdown_limit);
+        }
+        let left = self.sandbox.abandoned_total().now;
+        if left > 0 {
+            tracing::warn!(threads = left, "some threads did not end and are left behind");
+        }
+    }
+}
