@@ -42,6 +42,7 @@ pub(crate) fn of_errno(
 
 /// Trouble of the kind that an error of the system's stands for; one of the kind `Unsupported` is
 /// a node that does not capture.
+#[cfg(target_os = "linux")]
 pub(crate) fn of_io(error: &io::Error, camera: &str, doing: &str) -> SourceError {
     match (error.raw_os_error(), error.kind()) {
         (Some(errno), _) => of_errno(errno, camera, doing, None),
@@ -64,11 +65,6 @@ pub(crate) fn of_nokhwa(error: &NokhwaError, camera: &str, doing: &str) -> Sourc
             SourceError::new(SourceFault::Failed, reason)
         }
     }
-}
-
-/// Whether trying differently could help: whether it is none of the plain troubles of a device.
-pub(crate) fn is_obscure(error: &SourceError) -> bool {
-    matches!(error.fault(), SourceFault::Failed | SourceFault::Unsupported)
 }
 
 /// Runs code that may panic (nokhwa's and `v4l`'s), and makes an error of it.
@@ -181,6 +177,7 @@ mod tests {
         assert_eq!([errno::EPROTO, errno::ETIMEDOUT], [libc::EPROTO, libc::ETIMEDOUT]);
     }
 
+    #[cfg(target_os = "linux")]
     #[test]
     fn errors_of_the_system_keep_their_kind() {
         let fault = |error: io::Error| of_io(&error, "/dev/video0", "open").fault();
@@ -206,13 +203,11 @@ mod tests {
     }
 
     #[test]
-    fn an_error_of_nokhwas_own_is_obscure() {
+    fn an_error_of_nokhwas_own_is_told_as_it_is() {
         let own = NokhwaError::GeneralError("Failed to Fufill (os error x)".to_owned());
         let error = of_nokhwa(&own, "0", "configure");
         assert_eq!(error.fault(), SourceFault::Failed);
         assert!(error.reason().contains("Failed to Fufill"), "{error}");
-        assert!(is_obscure(&error));
-        assert!(!is_obscure(&of_errno(errno::EBUSY, "0", "open", None)));
     }
 
     #[test]

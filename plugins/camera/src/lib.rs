@@ -15,6 +15,7 @@ mod address;
 #[cfg(not(target_os = "linux"))]
 mod elsewhere;
 mod faults;
+mod frame_maker;
 #[cfg(target_os = "linux")]
 mod linux;
 mod negotiate;

@@ -9,18 +9,6 @@ pub(crate) struct Offer {
     pub(crate) rate: f64,
 }
 
-impl Offer {
-    /// Whether it is the same, but for what drivers round of a rate.
-    pub(crate) fn is_like(&self, other: &Self) -> bool {
-        self.format == other.format
-            && self.size == other.size
-            && ratio(self.rate, other.rate) < RATE_ROUNDING
-    }
-}
-
-/// 29.97 is not 30, 29.9700 is 30000/1001.
-const RATE_ROUNDING: f64 = 0.000_5;
-
 /// What is asked for where nobody wishes anything: as many pixels as a detector looks at, and a
 /// size that USB 2 carries at a full rate without compression.
 const SIZE_UNASKED: FrameSize = FrameSize::new(640, 480);
@@ -161,16 +149,6 @@ mod tests {
             offer(Yuyv, 1280, 960, 40.0),
         ];
         check(&offers, Some((640, 480)), Some(20.0), Some(offer(Yuyv, 1280, 960, 40.0)));
-    }
-
-    #[test]
-    fn rounding_makes_no_other_offer() {
-        use PixelFormat::{Nv12, Yuyv};
-        let ntsc = offer(Yuyv, 640, 480, 30_000.0 / 1001.0);
-        assert!(ntsc.is_like(&offer(Yuyv, 640, 480, 29.97)));
-        assert!(!ntsc.is_like(&offer(Yuyv, 640, 480, 30.0)));
-        assert!(!ntsc.is_like(&offer(Yuyv, 640, 360, 29.97)));
-        assert!(!ntsc.is_like(&offer(Nv12, 640, 480, 29.97)));
     }
 
     #[test]

@@ -8,14 +8,14 @@ use std::{
 };
 
 use keepsight_contract::{
-    CallContext, CaptureWish, Decoder, Frame, Host, PixelBuffer, PixelFormat, SourceError,
-    SourceFault, SourceInfo, StopToken,
+    CallContext, CaptureWish, Frame, Host, PixelBuffer, SourceError, SourceFault, SourceInfo,
+    StopToken,
 };
-use keepsight_jpeg::JpegDecoder;
 use nokhwa::Camera;
 
 use crate::{
     faults::{contained, of_nokhwa},
+    frame_maker::FrameMaker,
     negotiate::Offer,
     nokhwa_camera::configure,
     source::CameraStream,
@@ -182,7 +182,7 @@ fn take_frames(
     messages: &SyncSender<Message>,
     is_over: &dyn Fn() -> bool,
 ) -> Result<(), SourceError> {
-    let decoder: Arc<dyn Decoder> = Arc::new(JpegDecoder::default());
+    let frames = FrameMaker::new(offer.format, offer.size, 0);
     let mut sequence = 0;
     while !is_over() {
         // A single failure may be a buffer that the driver did not take; a second one is meant.
@@ -192,20 +192,16 @@ fn take_frames(
             .map_err(|error| of_nokhwa(&error, name, "take a frame from"))?;
         // nokhwa copied the pixels into this buffer; the frame shares it.
         let bytes: Arc<dyn AsRef<[u8]> + Send + Sync> = Arc::new(buffer.buffer_bytes());
-        let mut builder = Frame::builder(offer.format, offer.size, PixelBuffer::from(bytes))
-            .sequence(sequence)
-            .captured(Instant::now());
-        if offer.format == PixelFormat::Mjpeg {
-            builder = builder.decoder(decoder.clone());
-        }
+        let frame = frames.make(PixelBuffer::from(bytes), sequence, Instant::now());
         sequence += 1;
-        match builder.build() {
+        match frame {
             // A consumer that is late sees a gap, not an old frame.
-            Ok(frame) => match messages.try_send(Message::Frame(frame)) {
+            Ok(Some(frame)) => match messages.try_send(Message::Frame(frame)) {
                 Ok(()) | Err(TrySendError::Full(_)) => {}
                 Err(TrySendError::Disconnected(_)) => break,
             },
-            Err(error) => tracing::debug!(%error, camera = name, "dropped a frame"),
+            Ok(None) => tracing::trace!(camera = name, "a damaged frame"),
+            Err(error) => return Err(SourceError::new(SourceFault::Failed, error.to_string())),
         }
     }
     Ok(())

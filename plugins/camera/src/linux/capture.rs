@@ -5,19 +5,18 @@ use std::{
 };
 
 use keepsight_contract::{
-    CallContext, Counter, Decoder, Frame, FrameError, Host, PixelBuffer, PixelFormat, SourceError,
-    SourceFault, SourceInfo,
+    CallContext, Counter, Frame, Host, PixelBuffer, SourceError, SourceFault, SourceInfo,
 };
-use keepsight_jpeg::JpegDecoder;
 use v4l::device::Handle;
 
 use crate::{
     faults::{contained, of_io},
+    frame_maker::FrameMaker,
     linux::{
         device::{CaptureDevice, Setting},
         pool::FramePool,
         sequence::{SequenceCounter, captured_at},
-        syscalls::{BufferRing, FrameMeta, monotonic_clock},
+        syscalls::{BufferRing, monotonic_clock},
     },
     nokhwa_stream::stalled,
     source::CameraStream,
@@ -32,8 +31,7 @@ pub(crate) struct NativeCapture {
     // `None` once it was given back.
     device: Option<(Arc<Handle>, BufferRing)>,
     info: SourceInfo,
-    stride: usize,
-    decoder: Arc<dyn Decoder>,
+    frames: FrameMaker,
     pool: FramePool,
     sequence: SequenceCounter,
     last_frame: Instant,
@@ -74,8 +72,7 @@ impl NativeCapture {
         let ring = BufferRing::allocate(handle.clone(), BUFFER_COUNT)?;
         let capture = Self {
             device: Some((handle, ring)),
-            stride: row_stride(&setting),
-            decoder: Arc::new(JpegDecoder::default()),
+            frames: FrameMaker::new(info.format, info.size, setting.stride as usize),
             pool: FramePool::default(),
             sequence: SequenceCounter::default(),
             last_frame: Instant::now(),
@@ -97,7 +94,8 @@ impl NativeCapture {
     /// One frame of those that the driver has ready; `None` for a damaged one.
     ///
     /// # Errors
-    /// The system's; EAGAIN where there is none.
+    /// The system's; EAGAIN where there is none. One without a number where the device's setting
+    /// makes no frames at all.
     fn take(&mut self) -> io::Result<Option<Frame>> {
         let Some((_, ring)) = &mut self.device else {
             return Err(io::ErrorKind::NotConnected.into());
@@ -111,42 +109,17 @@ impl NativeCapture {
         let (sequence, missed) = self.sequence.extend(meta.sequence);
         self.counters.missed.add(missed);
         let bytes: Arc<dyn AsRef<[u8]> + Send + Sync> = Arc::new(buffer);
-        let frame = self.frame(PixelBuffer::from(bytes), &meta, sequence, now)?;
+        let captured = captured_at(meta.stamp, monotonic_clock(), now);
+        let frame = match self.frames.make(PixelBuffer::from(bytes), sequence, captured) {
+            Ok(_) if meta.damaged => None,
+            Ok(frame) => frame,
+            Err(error) => return Err(io::Error::other(error)),
+        };
         match &frame {
             Some(_) => self.last_frame = now,
             None => self.counters.damaged.increment(),
         }
         Ok(frame)
-    }
-
-    /// The frame that `pixels` make; `None` where they are damaged.
-    ///
-    /// # Errors
-    /// Where the device's setting makes no frames at all.
-    fn frame(
-        &self,
-        pixels: PixelBuffer,
-        meta: &FrameMeta,
-        sequence: u64,
-        now: Instant,
-    ) -> io::Result<Option<Frame>> {
-        let is_compressed = self.info.format == PixelFormat::Mjpeg;
-        if meta.damaged || is_compressed && !pixels.as_ref().starts_with(&JPEG_START) {
-            return Ok(None);
-        }
-        let mut builder = Frame::builder(self.info.format, self.info.size, pixels)
-            .sequence(sequence)
-            .captured(captured_at(meta.stamp, monotonic_clock(), now));
-        builder = if is_compressed {
-            builder.decoder(self.decoder.clone())
-        } else {
-            builder.stride(self.stride)
-        };
-        match builder.build() {
-            Ok(frame) => Ok(Some(frame)),
-            Err(FrameError::TooShort { .. }) => Ok(None),
-            Err(error) => Err(io::Error::other(error)),
-        }
     }
 
     /// Waits for a frame until `until`.
@@ -166,6 +139,7 @@ impl NativeCapture {
             }
             match self.take() {
                 Ok(Some(frame)) => return Ok(Some(frame)),
+                Ok(None) if Instant::now() >= until => return Ok(None),
                 Ok(None) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     false_alarms += 1;
@@ -203,7 +177,6 @@ impl NativeCapture {
             Err(error) => {
                 mem::forget(handle);
                 self.counters.leaked.increment();
-                tracing::warn!(camera = name, %error, "the camera can't be given back; it is leaked");
                 Err(of_io(&error, name, "stop"))
             }
         }
@@ -239,18 +212,10 @@ impl CameraStream for NativeCapture {
 
 impl Drop for NativeCapture {
     fn drop(&mut self) {
-        // Whoever wants to know closes it; the failure is counted and logged all the same.
-        let _ = self.release();
+        if let Err(error) = self.release() {
+            tracing::warn!(%error, "a camera can't be given back; it is leaked");
+        }
     }
-}
-
-/// The first two bytes of any JPEG picture.
-const JPEG_START: [u8; 2] = [0xFF, 0xD8];
-
-/// The driver's stride, or that of rows without padding where the driver tells none.
-fn row_stride(setting: &Setting) -> usize {
-    let row = setting.offer.format.row_bytes(setting.offer.size.width);
-    row.max(setting.stride as usize)
 }
 
 fn frame_wait_max(rate: f64) -> Duration {
@@ -259,27 +224,12 @@ fn frame_wait_max(rate: f64) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use keepsight_contract::FrameSize;
-
     use super::*;
-    use crate::negotiate::Offer;
 
     #[test]
     fn a_slow_camera_may_take_its_time() {
         assert_eq!(frame_wait_max(25.0), Duration::from_secs(5));
         assert_eq!(frame_wait_max(0.5), Duration::from_secs(20));
         assert_eq!(frame_wait_max(0.0), Duration::from_secs(5));
-    }
-
-    #[test]
-    fn a_stride_holds_at_least_a_row() {
-        let stride = |format, stride| {
-            let offer = Offer { format, size: FrameSize::new(640, 480), rate: 30.0 };
-            row_stride(&Setting { offer, stride })
-        };
-        assert_eq!(stride(PixelFormat::Yuyv, 0), 1280);
-        assert_eq!(stride(PixelFormat::Yuyv, 1344), 1344);
-        assert_eq!(stride(PixelFormat::Nv12, 640), 640);
-        assert_eq!(stride(PixelFormat::Mjpeg, 0), 0);
     }
 }

@@ -28,6 +28,15 @@ pub(crate) struct Setting {
     pub(crate) stride: u32,
 }
 
+impl Setting {
+    /// Whether it is what `offer` promises, but for what drivers round of a rate.
+    pub(crate) fn is(&self, offer: &Offer) -> bool {
+        self.offer.format == offer.format
+            && self.offer.size == offer.size
+            && (self.offer.rate / offer.rate - 1.0).abs() < RATE_ROUNDING
+    }
+}
+
 impl CaptureDevice {
     /// Opens a node, not to block.
     ///
@@ -161,6 +170,9 @@ impl CaptureDevice {
         self.device.params().ok().and_then(|params| rate_of(params.interval))
     }
 }
+
+/// 29.97 is 30000/1001, but not 30.
+const RATE_ROUNDING: f64 = 0.000_5;
 
 /// What is said of a device that tells no rate, in frames a second.
 const RATE_UNKNOWN: f64 = 30.0;
@@ -308,6 +320,18 @@ mod tests {
         assert_eq!(sizes_within(&range, None), [FrameSize::new(640, 480)]);
         assert_eq!(rates_within(30.0, 10.0, Some(5.0)), [30.0]);
         assert_eq!(rates_within(1.0, 40.0, Some(12.5)), [5.0, 10.0, 12.5, 15.0, 25.0, 30.0, 40.0]);
+    }
+
+    #[test]
+    fn rounding_makes_no_other_setting() {
+        let offer =
+            |format, height, rate| Offer { format, size: FrameSize::new(640, height), rate };
+        let ntsc = offer(PixelFormat::Yuyv, 480, 30_000.0 / 1001.0);
+        let setting = Setting { offer: ntsc, stride: 1280 };
+        assert!(setting.is(&offer(PixelFormat::Yuyv, 480, 29.97)));
+        assert!(!setting.is(&offer(PixelFormat::Yuyv, 480, 30.0)));
+        assert!(!setting.is(&offer(PixelFormat::Yuyv, 360, 29.97)));
+        assert!(!setting.is(&offer(PixelFormat::Nv12, 480, 29.97)));
     }
 
     #[test]

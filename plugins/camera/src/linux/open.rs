@@ -4,7 +4,7 @@ use keepsight_contract::{CaptureWish, Host, SourceError, SourceFault, SourceInfo
 
 use crate::{
     address::{Address, Backend, CameraName},
-    faults::{contained, is_obscure, of_errno, of_io},
+    faults::{contained, of_errno, of_io},
     linux::{
         capture::NativeCapture,
         device::{CaptureDevice, Setting},
@@ -67,12 +67,14 @@ fn open_native(
         Ok(Some(capture)) => Ok(Box::new(capture)),
         Ok(None) => {
             let reason = format!("the camera {name} offers no format that can be read");
-            Err(SourceError::new(SourceFault::Unsupported, reason)
-                .hint("`keepsight cameras` lists what it offers; YUYV, NV12, MJPEG, RGB3 and GREY can be read"))
+            Err(SourceError::new(SourceFault::Unsupported, reason).hint(HINT_FORMATS))
         }
         Err(error) => Err(of_io(&error, &name, "open")),
     }
 }
+
+const HINT_FORMATS: &str = "`keepsight cameras` lists what it offers; YUYV, NV12, MJPEG, RGB3 and \
+                            GREY can be read";
 
 /// nokhwa configures and captures.
 fn open_nokhwa(
@@ -98,13 +100,18 @@ fn open_nokhwa(
     Ok(Box::new(stream))
 }
 
+/// Whether trying differently could help: whether it is none of the plain troubles of a device.
+fn is_obscure(error: &SourceError) -> bool {
+    matches!(error.fault(), SourceFault::Failed | SourceFault::Unsupported)
+}
+
 /// Checks that the device is set to the nearest of its offers, and sets it where it is not:
 /// nokhwa knows neither every format nor every rate. `None` where no offer can be used.
 fn settle(device: &CaptureDevice, wish: &CaptureWish) -> io::Result<Option<Setting>> {
     let offers = device.offers(wish.size, wish.rate)?;
     let Some(offer) = nearest(&offers, wish.size, wish.rate) else { return Ok(None) };
     match device.setting()? {
-        Some(setting) if setting.offer.is_like(&offer) => Ok(Some(setting)),
+        Some(setting) if setting.is(&offer) => Ok(Some(setting)),
         _ => {
             device.set(&offer)?;
             device.setting()
