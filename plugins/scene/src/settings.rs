@@ -1,0 +1,166 @@
+//! What a scene's URI says.
+
+use keepsight_contract::{
+    CaptureWish, FrameSize, PixelFormat, SourceError, SourceUri, SourceUriError,
+};
+
+/// What to show, all of it checked.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Settings {
+    pub(crate) targets: u32,
+    pub(crate) seed: u64,
+    pub(crate) size: FrameSize,
+    /// Frames a second.
+    pub(crate) rate: f64,
+    /// Frames until the end; `None` is endless.
+    pub(crate) frames: Option<u64>,
+    /// Standard deviation of the noise, in steps of 255.
+    pub(crate) noise: f64,
+    pub(crate) format: PixelFormat,
+}
+
+impl Settings {
+    /// Reads parameters; for size and rate that are not given, what is wished counts where it can
+    /// be had, then the default.
+    ///
+    /// # Errors
+    /// Invalid, naming the parameter, for one that isn't known or lies outside its range.
+    pub(crate) fn of(uri: &SourceUri, wish: &CaptureWish) -> Result<Self, SourceError> {
+        uri.expect_params(&["targets", "seed", "size", "fps", "frames", "noise", "format"])?;
+        if !uri.path().is_empty() {
+            let hint = "parameters follow a question mark: scene:?targets=5";
+            return Err(invalid("scene:", uri.path(), "without a path").hint(hint));
+        }
+        let size = ranged(uri, "size", SIZE, |size| size_fits(*size))?;
+        let rate = ranged(uri, "fps", RATE, |rate| rate_fits(*rate))?;
+        let format = match uri.param("format") {
+            None | Some("yuyv") => PixelFormat::Yuyv,
+            Some("rgb") => PixelFormat::Rgb,
+            Some(other) => return Err(invalid("format=", other, "yuyv or rgb")),
+        };
+        Ok(Self {
+            targets: ranged(uri, "targets", "a number of 0 to 64", |count| *count <= 64)?
+                .unwrap_or(5),
+            seed: ranged(uri, "seed", "a whole number", |_| true)?.unwrap_or(1),
+            size: size
+                .or(wish.size.filter(|size| size_fits(*size)))
+                .unwrap_or(FrameSize::new(640, 480)),
+            rate: rate.or(wish.rate.filter(|rate| rate_fits(*rate))).unwrap_or(30.0),
+            frames: ranged(uri, "frames", "a number of at least 1", |frames| *frames >= 1)?,
+            noise: ranged(uri, "noise", "a number of 0 to 50", |noise| {
+                (0.0..=50.0).contains(noise)
+            })?
+            .unwrap_or(2.0),
+            format,
+        })
+    }
+}
+
+/// A parameter that is read as a `T` and lies where it should.
+fn ranged<T: std::str::FromStr>(
+    uri: &SourceUri,
+    name: &str,
+    expected: &str,
+    fits: impl Fn(&T) -> bool,
+) -> Result<Option<T>, SourceError> {
+    match uri.parsed_param::<T>(name, expected)? {
+        Some(value) if !fits(&value) => {
+            Err(invalid(&format!("{name}="), uri.param(name).unwrap_or_default(), expected))
+        }
+        value => Ok(value),
+    }
+}
+
+fn invalid(name: &str, value: &str, expected: &str) -> SourceError {
+    SourceUriError::BadParam {
+        name: name.trim_end_matches('=').to_owned(),
+        value: value.to_owned(),
+        expected: expected.to_owned(),
+    }
+    .into()
+}
+
+fn size_fits(size: FrameSize) -> bool {
+    (64..=4096).contains(&size.width)
+        && (48..=4096).contains(&size.height)
+        && size.width.is_multiple_of(2)
+}
+
+fn rate_fits(rate: f64) -> bool {
+    (0.1..=240.0).contains(&rate)
+}
+
+const SIZE: &str = "a size of 64x48 to 4096x4096 with an even width";
+const RATE: &str = "a rate of 0.1 to 240";
+
+#[cfg(test)]
+mod tests {
+    use keepsight_contract::SourceFault;
+
+    use super::*;
+
+    fn read(text: &str, wish: &CaptureWish) -> Result<Settings, SourceError> {
+        Settings::of(&text.parse().unwrap(), wish)
+    }
+
+    #[test]
+    fn without_parameters_the_defaults_count() {
+        let settings = read("scene:", &CaptureWish::default()).unwrap();
+        assert_eq!((settings.targets, settings.seed, settings.rate), (5, 1, 30.0));
+        assert_eq!((settings.size, settings.frames), (FrameSize::new(640, 480), None));
+        assert_eq!((settings.noise, settings.format), (2.0, PixelFormat::Yuyv));
+    }
+
+    #[test]
+    fn parameters_count_before_wishes_and_wishes_before_defaults() {
+        let wish = CaptureWish {
+            size: Some(FrameSize::new(800, 600)),
+            rate: Some(15.0),
+            ..CaptureWish::default()
+        };
+        let wished = read("scene:", &wish).unwrap();
+        assert_eq!((wished.size, wished.rate), (FrameSize::new(800, 600), 15.0));
+        let given = read(
+            "scene:?targets=2&seed=9&size=320x240&fps=12.5&frames=4&noise=0&format=rgb",
+            &wish,
+        )
+        .unwrap();
+        let expected = Settings {
+            targets: 2,
+            seed: 9,
+            size: FrameSize::new(320, 240),
+            rate: 12.5,
+            frames: Some(4),
+            noise: 0.0,
+            format: PixelFormat::Rgb,
+        };
+        assert_eq!(given, expected);
+        let odd = CaptureWish { size: Some(FrameSize::new(641, 480)), ..CaptureWish::default() };
+        assert_eq!(read("scene:", &odd).unwrap().size, FrameSize::new(640, 480));
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused_by_name() {
+        for (text, named) in [
+            ("scene:?target=5", "target"),
+            ("scene:square", "square"),
+            ("scene:?targets=65", "targets"),
+            ("scene:?targets=-1", "targets"),
+            ("scene:?size=641x480", "size"),
+            ("scene:?size=32x32", "size"),
+            ("scene:?size=99999x48", "size"),
+            ("scene:?fps=0", "fps"),
+            ("scene:?fps=nan", "fps"),
+            ("scene:?fps=1000", "fps"),
+            ("scene:?frames=0", "frames"),
+            ("scene:?noise=51", "noise"),
+            ("scene:?noise=nan", "noise"),
+            ("scene:?format=nv12", "format"),
+            ("scene:?seed=x", "seed"),
+        ] {
+            let error = read(text, &CaptureWish::default()).unwrap_err();
+            assert_eq!(error.fault(), SourceFault::Invalid, "{text}");
+            assert!(error.reason().contains(named), "{text}: {error}");
+        }
+    }
+}

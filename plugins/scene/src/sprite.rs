@@ -1,0 +1,155 @@
+//! The figures: pictures with transparency, in several sizes.
+
+use keepsight_jpeg::decode_picture;
+
+use crate::world::Figure;
+
+/// A figure to draw.
+pub(crate) struct Sprite {
+    /// What a detector calls it.
+    pub(crate) class: &'static str,
+    /// Each half the size of the one before.
+    levels: Vec<Level>,
+}
+
+/// A picture with transparency.
+pub(crate) struct Level {
+    /// Columns and rows, without the margin.
+    pub(crate) width: u32,
+    pub(crate) height: u32,
+    /// `(height + 2) × (width + 2)` pixels: red, green, blue, already multiplied by their
+    /// opacity, and the opacity, from the lowest byte up. One transparent pixel surrounds the
+    /// picture, so that its edges blend.
+    pub(crate) texels: Vec<u32>,
+    /// Pixels that are more than half opaque.
+    pub(crate) solid: u32,
+}
+
+impl Sprite {
+    /// All figures, in the order of [`Sprite::index`].
+    pub(crate) fn all() -> Vec<Self> {
+        vec![
+            Self::load(
+                "person",
+                include_bytes!("../assets/astronaut.jpg"),
+                include_bytes!("../assets/astronaut.mask.png"),
+            ),
+            Self::load(
+                "person",
+                include_bytes!("../assets/admiral.jpg"),
+                include_bytes!("../assets/admiral.mask.png"),
+            ),
+            Self::load(
+                "person",
+                include_bytes!("../assets/cameraman.jpg"),
+                include_bytes!("../assets/cameraman.mask.png"),
+            ),
+            Self::load(
+                "cat",
+                include_bytes!("../assets/cat.jpg"),
+                include_bytes!("../assets/cat.mask.png"),
+            ),
+        ]
+    }
+
+    /// Where a figure stands in [`Sprite::all`].
+    pub(crate) fn index(figure: Figure) -> usize {
+        match figure {
+            Figure::Astronaut => 0,
+            Figure::Admiral => 1,
+            Figure::Cameraman => 2,
+            Figure::Cat => 3,
+        }
+    }
+
+    /// The smallest level that need not be enlarged to stand `height` pixels high, or the largest
+    /// there is.
+    pub(crate) fn level_for(&self, height: f64) -> &Level {
+        let fitting = self.levels.iter().rev().find(|level| f64::from(level.height) >= height);
+        fitting.unwrap_or(&self.levels[0])
+    }
+
+    fn load(class: &'static str, picture: &[u8], mask: &[u8]) -> Self {
+        let picture = decode_picture(picture).expect("the bundled picture is whole");
+        let mask = decode_picture(mask).expect("the bundled mask is whole");
+        assert_eq!(picture.size(), mask.size(), "a bundled mask fits its picture");
+        let pixels = picture.rgb().chunks_exact(3).zip(mask.rgb().chunks_exact(3));
+        let texels = pixels.map(|(rgb, mask)| {
+            let opacity = u32::from(mask[0]);
+            let scaled = |channel: u8| (u32::from(channel) * opacity + 127) / 255;
+            scaled(rgb[0]) | scaled(rgb[1]) << 8 | scaled(rgb[2]) << 16 | opacity << 24
+        });
+        let texels: Vec<u32> = texels.collect();
+        let mut levels = vec![Level::new(picture.width(), picture.height(), &texels)];
+        while let Some(smaller) = levels.last().and_then(Level::halved) {
+            levels.push(smaller);
+        }
+        Self { class, levels }
+    }
+}
+
+impl Level {
+    fn new(width: u32, height: u32, texels: &[u32]) -> Self {
+        let stride = width as usize + 2;
+        let mut padded = vec![0; stride * (height as usize + 2)];
+        for (y, row) in texels.chunks_exact(width as usize).enumerate() {
+            let start = (y + 1) * stride + 1;
+            padded[start..start + width as usize].copy_from_slice(row);
+        }
+        let solid = texels.iter().filter(|texel| **texel >> 24 >= 128).count() as u32;
+        Self { width, height, texels: padded, solid }
+    }
+
+    /// Half the size, each pixel the mean of four; `None` once that is too small to be seen.
+    fn halved(&self) -> Option<Self> {
+        let (width, height) = (self.width / 2, self.height / 2);
+        if height < 20 {
+            return None;
+        }
+        let stride = self.width as usize + 2;
+        let mut texels = Vec::with_capacity((width * height) as usize);
+        for y in 0..height as usize {
+            for x in 0..width as usize {
+                let at = (2 * y + 1) * stride + 2 * x + 1;
+                let four = [at, at + 1, at + stride, at + stride + 1].map(|at| self.texels[at]);
+                let mean = |shift: u32| {
+                    let sum: u32 = four.iter().map(|texel| texel >> shift & 255).sum();
+                    ((sum + 2) / 4) << shift
+                };
+                texels.push(mean(0) | mean(8) | mean(16) | mean(24));
+            }
+        }
+        Some(Self::new(width, height, &texels))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_have_a_shape_of_their_own() {
+        for sprite in Sprite::all() {
+            let largest = &sprite.levels[0];
+            let share = f64::from(largest.solid) / f64::from(largest.width * largest.height);
+            assert!((0.4..0.95).contains(&share), "{}: {share} is solid", sprite.class);
+            for level in &sprite.levels {
+                let premultiplied = level
+                    .texels
+                    .iter()
+                    .all(|texel| (0..3).all(|channel| texel >> (channel * 8) & 255 <= texel >> 24));
+                assert!(premultiplied, "no channel is stronger than its opacity");
+            }
+        }
+    }
+
+    #[test]
+    fn the_level_is_the_smallest_that_is_large_enough() {
+        let sprite = &Sprite::all()[0];
+        let full = sprite.levels[0].height;
+        assert_eq!(sprite.level_for(f64::from(full) * 3.0).height, full);
+        assert_eq!(sprite.level_for(f64::from(full) * 0.7).height, full);
+        assert_eq!(sprite.level_for(f64::from(full) * 0.45).height, full / 2);
+        assert_eq!(sprite.level_for(1.0).height, sprite.levels.last().unwrap().height);
+    }
+}
