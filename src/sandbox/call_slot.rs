@@ -144,6 +144,15 @@ impl CallSlot {
         self.abandon_where(reason, |word| matches!(word & TAG_MASK, IDLE | RUNNING))
     }
 
+    /// Abandons a worker that is there for one call, unless that call has finished; for a caller
+    /// that has waited long enough, even if the call has not been begun.
+    pub fn abandon_unanswered(&self, reason: AbandonReason) -> Option<SlotState> {
+        self.abandon_where(reason, |word| match word & TAG_MASK {
+            IDLE => word >> TICKET_SHIFT == 0,
+            tag => tag == RUNNING,
+        })
+    }
+
     /// Asks the worker to stop: nothing but clean-up begins any more, and the call that runs should
     /// end soon. `false` if it was asked before, or is abandoned or over.
     pub fn cancel(&self, reason: AbandonReason) -> bool {
@@ -442,6 +451,26 @@ mod tests {
             assert!(!slot.cancel(AbandonReason::Reload));
             assert_eq!(slot.end(), SlotState::Abandoned { reason });
         }
+    }
+
+    #[test]
+    fn a_call_that_has_finished_is_not_unanswered() {
+        let deadline = AbandonReason::Deadline;
+        let slot = CallSlot::new();
+        assert_eq!(slot.abandon_unanswered(deadline), Some(SlotState::Idle), "not begun");
+
+        let slot = CallSlot::new();
+        let ticket = slot.begin(Phase::Run).unwrap();
+        let running = SlotState::Running { ticket, phase: Phase::Run };
+        assert_eq!(slot.abandon_unanswered(deadline), Some(running));
+        assert_eq!(slot.abandon_unanswered(deadline), None, "abandoned before");
+
+        let slot = CallSlot::new();
+        let ticket = slot.begin(Phase::Run).unwrap();
+        slot.finish(ticket).unwrap();
+        assert_eq!(slot.abandon_unanswered(deadline), None, "its answer is on its way");
+        slot.end();
+        assert_eq!(slot.abandon_unanswered(deadline), None, "over");
     }
 
     #[test]

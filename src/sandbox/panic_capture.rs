@@ -277,14 +277,13 @@ mod tests {
     #[test]
     fn a_panic_that_only_passes_through_has_its_message_and_no_place() {
         install_panic_hook();
-        let report = contained(&scope(), Phase::Run, || {
+        let outcome: Result<(), _> = contained(&scope(), Phase::Run, || {
             // The code swallows one panic and carries another over from elsewhere.
             let swallowed = catch_unwind(|| panic!("swallowed"));
             assert!(swallowed.is_err());
             panic::resume_unwind(Box::new("carried over"));
-        })
-        .map(|()| ())
-        .unwrap_err();
+        });
+        let report = outcome.unwrap_err();
         assert_eq!(report.message, "carried over");
         assert_eq!(report.location, None);
         assert!(!report.hook_replaced);
@@ -299,9 +298,9 @@ mod tests {
             }
         }
         install_panic_hook();
-        let report = contained(&scope(), Phase::Run, || panic::resume_unwind(Box::new(Endless)))
-            .map(|()| ())
-            .unwrap_err();
+        let outcome: Result<(), _> =
+            contained(&scope(), Phase::Run, || panic::resume_unwind(Box::new(Endless)));
+        let report = outcome.unwrap_err();
         assert_eq!(report.message, "a panic whose payload is no text");
     }
 
@@ -316,7 +315,8 @@ mod tests {
                 panic!("on a thread of its own");
             }
         });
-        foreign.unwrap().join().map(|()| ()).unwrap_err();
+        let joined: thread::Result<()> = foreign.unwrap().join();
+        assert!(joined.is_err());
         assert_eq!(scope.stray_panics(), 1);
         let report = scope.take_stray_panic().expect("kept");
         assert_eq!(report.message, "on a thread of its own");
@@ -354,7 +354,8 @@ mod tests {
         install_panic_hook();
         install_panic_hook();
         let falls = |message: &'static str| {
-            contained(&scope(), Phase::Run, || panic!("{message}")).map(|()| ()).unwrap_err()
+            let outcome: Result<(), _> = contained(&scope(), Phase::Run, || panic!("{message}"));
+            outcome.unwrap_err()
         };
         assert!(!falls("as usual").hook_replaced);
 

@@ -6,10 +6,8 @@ use std::time::Duration;
 use keepsight_contract::CallContext;
 
 use super::abandoned_threads::AbandonedThreads;
-use super::worker::discard;
 use super::{
-    AbandonReason, AbandonedCount, Phase, RunFault, SandboxScope, Watchdog, Worker, WorkerSeat,
-    install_panic_hook,
+    AbandonedCount, Phase, RunFault, SandboxScope, Watchdog, Worker, WorkerSeat, install_panic_hook,
 };
 
 /// What all sandboxed threads of a process share: the watchdog, the limits, the abandoned ones.
@@ -87,30 +85,28 @@ impl Sandbox {
         limit: Duration,
         f: impl FnOnce(&CallContext) -> R + Send + 'static,
     ) -> Result<R, RunFault> {
-        // Room for both a result and a fault, so that no sender ever waits.
-        let (answer, answers) = mpsc::sync_channel(2);
+        // One result or one fault: the slot decides which, so no sender ever waits.
+        let (answer, answers) = mpsc::sync_channel(1);
         let on_abandon = {
             let answer = answer.clone();
             move |fault| drop(answer.try_send(Err(fault)))
         };
-        let unsent_scope = scope.clone();
-        let worker = self.spawn_worker(name, scope.clone(), on_abandon, move |seat| {
-            let result = seat.run(phase, limit, f);
-            if let Err(unsent) = answer.try_send(result) {
-                discard(&unsent_scope, phase, unsent);
+        let worker = self.spawn_worker(name, scope, on_abandon, move |seat| {
+            match seat.run(phase, limit, f) {
+                // Only by being abandoned, and then `on_abandon` says it.
+                Err(RunFault::TimedOut { .. } | RunFault::Cancelled { .. }) => {}
+                result => drop(answer.try_send(result)),
             }
         })?;
 
         // The watchdog answers for a call that hangs. The second wait is for a thread that the
         // scheduler has not let begin, which has no deadline yet.
-        let own_limit = limit.saturating_add(self.limits.grace * 2);
+        let own_limit = limit.saturating_add(self.limits.grace.saturating_mul(2));
         let result = answers.recv_timeout(own_limit).or_else(|_| {
-            worker.abandon(RunFault::TimedOut { phase, limit }, AbandonReason::Deadline);
-            // Either that has sent the fault, or somebody else's answer is on its way.
+            worker.abandon_unanswered(phase, limit);
+            // Either that has sent the fault, or another answer is on its way.
             answers.recv()
         });
-        // Where both were sent, the other answer is dropped here.
-        discard(&scope, phase, answers);
         result.unwrap_or(Err(RunFault::TimedOut { phase, limit }))
     }
 

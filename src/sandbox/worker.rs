@@ -87,7 +87,7 @@ impl WorkerSeat {
     /// At the deadline `f` is told by its [`CallContext`]; if it has not returned a short grace
     /// later, the worker is abandoned: `on_abandon` is called at once, from the watchdog, and
     /// this returns [`RunFault::TimedOut`] when `f` does, after dropping what `f` returned. `body`
-    /// should return then.
+    /// should return then, and need tell nobody: `on_abandon` does, though perhaps a moment later.
     ///
     /// A call inside a call is part of the outer one: it is contained by itself, but has at most
     /// the outer one's time, and only the outer one is abandoned.
@@ -217,7 +217,9 @@ impl Worker {
         }
         drop(end);
         let reason = self.seat.slot.stop_reason().unwrap_or(AbandonReason::Shutdown);
-        self.abandon(RunFault::Cancelled { reason }, reason);
+        if self.seat.slot.abandon(reason).is_some() {
+            self.seat.given_up(RunFault::Cancelled { reason });
+        }
         self.is_finished()
     }
 
@@ -243,10 +245,10 @@ impl Worker {
         }
     }
 
-    /// Gives the worker up, unless it is over or given up already.
-    pub(super) fn abandon(&self, fault: RunFault, reason: AbandonReason) {
-        if self.seat.slot.abandon(reason).is_some() {
-            self.seat.given_up(fault);
+    /// Gives up a worker that is there for one call, unless that call has finished.
+    pub(super) fn abandon_unanswered(&self, phase: Phase, limit: Duration) {
+        if self.seat.slot.abandon_unanswered(AbandonReason::Deadline).is_some() {
+            self.seat.given_up(RunFault::TimedOut { phase, limit });
         }
     }
 }
@@ -428,7 +430,7 @@ impl fmt::Debug for Seat {
 }
 
 /// Drops something foreign; a panic of that is caught and forgotten.
-pub(super) fn discard<T>(scope: &SandboxScope, phase: Phase, foreign: T) {
+fn discard<T>(scope: &SandboxScope, phase: Phase, foreign: T) {
     if std::mem::needs_drop::<T>() {
         let _ = contained(scope, phase, || drop(foreign));
     }
