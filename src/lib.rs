@@ -15,3 +15,7 @@ pub mod runtime;
 pub mod sandbox;
 pub mod streams;
 pub mod supervisor;
+
+mod cli;
+
+pub use cli::{ExitStatus, main};

@@ -3,6 +3,7 @@
 
 mod assembly;
 mod backend;
+mod try_sources;
 
 use std::{
     sync::{Arc, Mutex, OnceLock, PoisonError, mpsc},
@@ -21,6 +22,7 @@ use crate::{
 };
 
 use assembly::Planned;
+pub use try_sources::SourceTrial;
 
 /// A running Keepsight, without its server.
 pub struct Runtime {

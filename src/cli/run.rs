@@ -1,0 +1,99 @@
+use std::{sync::Arc, time::Duration};
+
+use keepsight_contract::Pace;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::{ExitStatus, Failure, arguments::RunOptions, print, settings};
+use crate::{
+    api::HttpServer,
+    config::{Config, LostContainment},
+    health::HealthSource,
+    inspector::Liveness,
+    loader::{Catalog, ProbeProgram},
+    runtime::{Runtime, RuntimeOptions},
+};
+
+/// Tracks and serves until it is asked to end.
+pub(super) fn run(options: &RunOptions, catalog: &Catalog) -> Result<ExitStatus, Failure> {
+    let mut config = match &options.source {
+        Some(uri) => settings::for_source(uri, catalog),
+        None => settings::configuration(&options.config, catalog)?,
+    };
+    if let Some(listen) = &options.listen {
+        config = config
+            .listening_on(listen)
+            .map_err(|error| Failure::of(ExitStatus::Configuration, &error))?;
+    }
+    let runtime = Arc::new(start(&config, catalog, Pace::Native)?);
+    let server = HttpServer::start(&config.server, runtime.clone())
+        .map_err(|error| Failure::of(ExitStatus::Address, &error))?;
+    let address = server.address();
+    print::note(&format!("keepsight: health is at http://{address}/v1/plugins"));
+    runtime.begin();
+
+    let status = wait(&config, &runtime)?;
+    let drained = server.stop(config.runtime.limits.shutdown);
+    tracing::info!(cut_off = drained.cut_off, "ending");
+    runtime.shut_down();
+    Ok(status)
+}
+
+/// A runtime that is ready to begin.
+pub(super) fn start(config: &Config, catalog: &Catalog, pace: Pace) -> Result<Runtime, Failure> {
+    let probe_program = ProbeProgram::this().map_err(|error| {
+        Failure::new(
+            ExitStatus::Failure,
+            format!("cannot tell which file this program is: {error}"),
+        )
+    })?;
+    let options = RuntimeOptions { probe_program, pace, listeners: Vec::new() };
+    Runtime::new(config, catalog, options)
+        .map_err(|error| Failure::of(ExitStatus::Configuration, &error))
+}
+
+/// Waits for a signal to end, for a plugin that strictness doesn't forgive, or for containment
+/// to be lost where that ends the process.
+fn wait(config: &Config, runtime: &Runtime) -> Result<ExitStatus, Failure> {
+    let failed = |error: std::io::Error| Failure::of(ExitStatus::Failure, &error);
+    let waiting = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    waiting.map_err(failed)?.block_on(async {
+        let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+        let mut rounds = tokio::time::interval(Duration::from_millis(500));
+        let mut strict = config.runtime.strict;
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => return Ok(asked_to_end("SIGTERM", interrupt)),
+                _ = interrupt.recv() => return Ok(asked_to_end("SIGINT", terminate)),
+                _ = rounds.tick() => {}
+            }
+            if strict && runtime.wait_loaded(Duration::ZERO) {
+                strict = false;
+                if let Some(missing) = first_missing(runtime) {
+                    print::error(&missing);
+                    return Ok(ExitStatus::Missing);
+                }
+            }
+            if config.runtime.on_lost_containment == LostContainment::Exit
+                && let Liveness::ContainmentLost { reason } = runtime.liveness()
+            {
+                print::error(&format!("faults can no longer be contained: {reason}"));
+                return Ok(ExitStatus::LostContainment);
+            }
+        }
+    })
+}
+
+fn asked_to_end(name: &str, other: Signal) -> ExitStatus {
+    // Both stay caught until the process ends: asking twice doesn't cut the drain short.
+    drop(other);
+    tracing::info!(signal = name, "asked to end");
+    ExitStatus::Success
+}
+
+fn first_missing(runtime: &Runtime) -> Option<String> {
+    let report = runtime.plugins().into_iter().find(|report| !report.state.is_available())?;
+    let reason = report.reason.unwrap_or_default();
+    let hint = report.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
+    Some(format!("plugin {:?} is {}: {reason}{hint}", report.name, report.state))
+}

@@ -1,0 +1,245 @@
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+        mpsc,
+    },
+    thread,
+    time::Duration,
+};
+
+use keepsight_contract::{Pace, SourceUri, Tracks};
+use serde_json::{Value, json};
+
+use super::{
+    ExitStatus, Failure, arguments::TrackOptions, print, progress::Progress, settings,
+    track_files::TrackFiles,
+};
+use crate::{
+    config::{Config, Mode, PluginConfig, Settings},
+    lifecycle::LifecycleState,
+    loader::{Catalog, PluginInstance, ProbeProgram},
+    runtime::{Runtime, RuntimeOptions},
+    streams::{FrameOutcome, SourceState, Stream},
+};
+
+/// What a run found, beside its files.
+#[derive(Default)]
+struct Tally {
+    frames: u64,
+    failed: u64,
+    tracks: BTreeSet<u64>,
+}
+
+/// Tracks a film or a folder of pictures, frame by frame, into files.
+pub(super) fn track(
+    options: &TrackOptions,
+    catalog: &Catalog,
+    json: bool,
+) -> Result<ExitStatus, Failure> {
+    let config = configuration(options, catalog)?;
+    let (outcomes, results) = mpsc::sync_channel(OUTCOMES_WAITING);
+    let probe_program =
+        ProbeProgram::this().map_err(|error| Failure::of(ExitStatus::Failure, &error))?;
+    let runtime_options = RuntimeOptions {
+        probe_program,
+        pace: Pace::Unpaced,
+        // In mode Every the session may wait here, and the source with it.
+        listeners: vec![Arc::new(move |outcome: &FrameOutcome| {
+            let _ = outcomes.send(outcome.clone());
+        })],
+    };
+    let runtime = Runtime::new(&config, catalog, runtime_options)
+        .map_err(|error| Failure::of(ExitStatus::Configuration, &error))?;
+    runtime.begin();
+    let interrupted = watch_for_interrupt()?;
+    let progress = Progress::new(None);
+    let outcome = collect(options, &runtime, &results, &progress, &interrupted);
+    let took = progress.finish();
+    // Sessions that wait for us to take their outcome must not wait for ever.
+    drop(results);
+    let report = outcome.as_ref().map(|tally| summary(&runtime, tally, took));
+    runtime.shut_down();
+    match report {
+        Ok(report) if json => print::json(&report)?,
+        Ok(report) => print_summary(&report),
+        Err(_) => {}
+    }
+    outcome.map(|tally| if tally.failed == 0 { ExitStatus::Success } else { ExitStatus::Failure })
+}
+
+/// One stream, one tracker, nothing dropped.
+fn configuration(options: &TrackOptions, catalog: &Catalog) -> Result<Config, Failure> {
+    let known = |uri: &SourceUri| catalog.source(uri.scheme()).is_some();
+    let uri = match options.input.parse::<SourceUri>() {
+        Ok(uri) if known(&uri) => options.input.clone(),
+        _ => format!("file:{}", options.input),
+    };
+    let mut config = settings::for_source(&uri, catalog);
+    let mut plugin = match &options.config {
+        Some(file) => tracker_of(&settings::read(file, catalog)?, file.display())?,
+        None => config.plugins.get(TRACKER).cloned().ok_or_else(|| {
+            let message = "this build has no tracker; build with the feature video-tracker";
+            Failure::new(ExitStatus::Missing, message)
+        })?,
+    };
+    if let Some(interval) = options.detect_every {
+        let mut settings = plugin.config.expose().clone();
+        settings["detect_every"] = json!(interval);
+        plugin.config = Settings::plain(settings);
+    }
+    config.plugins = BTreeMap::from([(TRACKER.to_owned(), plugin)]);
+    for stream in config.streams.values_mut() {
+        stream.mode = Mode::Every;
+        stream.plugins = vec![TRACKER.to_owned()];
+    }
+    Ok(config)
+}
+
+fn tracker_of(config: &Config, file: impl std::fmt::Display) -> Result<PluginConfig, Failure> {
+    let tracker = config.plugins.values().find(|plugin| plugin.plugin == TRACKER);
+    tracker.cloned().ok_or_else(|| {
+        let message = format!("{file} has no instance of {TRACKER}");
+        Failure::new(ExitStatus::Configuration, message)
+    })
+}
+
+fn collect(
+    options: &TrackOptions,
+    runtime: &Runtime,
+    results: &mpsc::Receiver<FrameOutcome>,
+    progress: &Progress,
+    interrupted: &AtomicBool,
+) -> Result<Tally, Failure> {
+    let streams = runtime.streams();
+    let stream = streams.streams().next().expect("the configuration has one stream");
+    let instance = runtime.registry().find(TRACKER).expect("the configuration has the tracker");
+    let failed = |error| Failure::of(ExitStatus::Failure, &error);
+    let mut files: Option<TrackFiles> = None;
+    let mut tally = Tally::default();
+    while !interrupted.load(Relaxed) {
+        let outcome = match results.recv_timeout(LOOK_ROUND) {
+            Ok(outcome) => outcome,
+            Err(mpsc::RecvTimeoutError::Disconnected) => break,
+            Err(mpsc::RecvTimeoutError::Timeout) => {
+                if let Some(trouble) = trouble(stream, instance) {
+                    return Err(trouble);
+                }
+                if stream.wait_ended(Duration::ZERO) {
+                    break;
+                }
+                continue;
+            }
+        };
+        let index = outcome.frame.sequence();
+        match &outcome.result {
+            Ok(response) => {
+                let rate = stream.report().status.info.and_then(|info| info.rate);
+                let open = || {
+                    let (tracks, film) = (options.tracks.as_deref(), options.overlay.as_deref());
+                    TrackFiles::create(tracks, film, rate.unwrap_or(RATE_UNKNOWN))
+                };
+                let files = match &mut files {
+                    Some(files) => files,
+                    None => files.insert(open().map_err(failed)?),
+                };
+                files.add(index, &outcome.frame, response).map_err(failed)?;
+                let tracks = response.output::<Tracks>().into_iter().flat_map(|tracks| &tracks.0);
+                tally.tracks.extend(tracks.map(|track| track.track_id));
+            }
+            Err(reason) => {
+                tally.failed += 1;
+                print::error(&format!("frame {}: {reason}", index + 1));
+            }
+        }
+        tally.frames += 1;
+        progress.advance();
+    }
+    if let Some(files) = files {
+        files.finish().map_err(failed)?;
+    }
+    if let Some(trouble) = trouble(stream, instance) {
+        return Err(trouble);
+    }
+    Ok(tally)
+}
+
+/// Why there is no use in waiting for more, if there is none.
+fn trouble(stream: &Stream, instance: &PluginInstance) -> Option<Failure> {
+    let report = instance.report();
+    if matches!(report.state, LifecycleState::Failed | LifecycleState::Unavailable) {
+        let hint = report.cause.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
+        let message = format!("the tracker is {}: {}{hint}", report.state, report.cause.reason);
+        return Some(Failure::new(ExitStatus::Missing, message));
+    }
+    let status = stream.report().status;
+    if matches!(status.state, SourceState::Reconnecting | SourceState::Failed) {
+        let reason = status.reason.unwrap_or_else(|| "no frames".to_owned());
+        let hint = status.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
+        return Some(Failure::new(ExitStatus::Missing, format!("{reason}{hint}")));
+    }
+    None
+}
+
+fn summary(runtime: &Runtime, tally: &Tally, took: Duration) -> Value {
+    let mut steps = BTreeMap::new();
+    if let Some(instance) = runtime.registry().find(TRACKER) {
+        for (name, histogram) in instance.services().metrics().histograms {
+            let mean = histogram.sum / histogram.count.max(1) as f64;
+            let p99 = histogram.quantile(0.99);
+            steps.insert(name, json!({"mean": mean, "p99": p99, "max": histogram.max}));
+        }
+    }
+    json!({
+        "frames": tally.frames,
+        "frames_failed": tally.failed,
+        "tracks": tally.tracks.len(),
+        "seconds": took.as_secs_f64(),
+        "frames_per_second": tally.frames as f64 / took.as_secs_f64().max(1e-9),
+        "steps": steps,
+    })
+}
+
+fn print_summary(report: &Value) {
+    let number = |name: &str| report[name].as_f64().unwrap_or_default();
+    print::line(&format!(
+        "{} frames, {} tracks, {:.1} s, {:.1} frames a second",
+        number("frames"),
+        number("tracks"),
+        number("seconds"),
+        number("frames_per_second"),
+    ));
+    for (name, step) in report["steps"].as_object().into_iter().flatten() {
+        let mean = step["mean"].as_f64().unwrap_or_default();
+        print::line(&format!("    {name:24} mean {mean:8.2}"));
+    }
+}
+
+/// Set once the person asks to end: files are finished with what there is.
+fn watch_for_interrupt() -> Result<Arc<AtomicBool>, Failure> {
+    let interrupted = Arc::new(AtomicBool::new(false));
+    let set = interrupted.clone();
+    let watch = move || {
+        let waiting = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        if let Ok(waiting) = waiting
+            && waiting.block_on(tokio::signal::ctrl_c()).is_ok()
+        {
+            set.store(true, Relaxed);
+        }
+    };
+    // It waits for a signal until the process ends, which doesn't wait for it.
+    thread::Builder::new()
+        .name("interrupt".to_owned())
+        .spawn(watch)
+        .map_err(|error| Failure::of(ExitStatus::Failure, &error))?;
+    Ok(interrupted)
+}
+
+/// Id of the plugin that tracks.
+const TRACKER: &str = "video-tracker";
+/// Outcomes that may wait to be written.
+const OUTCOMES_WAITING: usize = 8;
+/// Frame rate of a film whose input has none, in frames a second.
+const RATE_UNKNOWN: f64 = 25.0;
+const LOOK_ROUND: Duration = Duration::from_millis(100);

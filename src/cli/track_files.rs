@@ -1,0 +1,164 @@
+use std::{
+    fs::File,
+    io::{self, BufWriter, Write},
+    path::{Path, PathBuf},
+};
+
+use keepsight_contract::{Frame, Response, TrackState, Tracks};
+use keepsight_jpeg::{AviWriter, Picture, encode, overlay};
+use serde_json::json;
+
+/// Where `track` writes to. Each file is written beside its place and moved there when it is
+/// whole, so that a run that fails leaves what was there before.
+pub(super) struct TrackFiles {
+    tracks: Option<TracksFile>,
+    film: Option<Film>,
+}
+
+struct TracksFile {
+    path: PathBuf,
+    format: TracksFormat,
+    out: BufWriter<File>,
+}
+
+#[derive(Clone, Copy)]
+enum TracksFormat {
+    Mot,
+    JsonLines,
+}
+
+struct Film {
+    path: PathBuf,
+    rate: f64,
+    writer: Option<AviWriter<BufWriter<File>>>,
+}
+
+/// Why nothing could be written.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum WriteError {
+    #[error("{}: tracks are written to a .txt (MOT text) or a .jsonl (JSON Lines)", path.display())]
+    Ending { path: PathBuf },
+    #[error("cannot write {}", path.display())]
+    Write { path: PathBuf, source: io::Error },
+    #[error("cannot write the film {}", path.display())]
+    Film { path: PathBuf, source: Box<dyn std::error::Error + Send + Sync> },
+}
+
+impl TrackFiles {
+    /// Opens the files; `rate` is the film's, in frames a second.
+    pub(super) fn create(
+        tracks: Option<&Path>,
+        film: Option<&Path>,
+        rate: f64,
+    ) -> Result<Self, WriteError> {
+        let tracks = tracks.map(TracksFile::create).transpose()?;
+        let film = film.map(|path| Film { path: path.to_owned(), rate, writer: None });
+        Ok(Self { tracks, film })
+    }
+
+    /// Adds the frame with the number `index`, from 0, and what was found in it.
+    pub(super) fn add(
+        &mut self,
+        index: u64,
+        frame: &Frame,
+        response: &Response,
+    ) -> Result<(), WriteError> {
+        if let Some(file) = &mut self.tracks {
+            let empty = Tracks::default();
+            let tracks = response.output::<Tracks>().unwrap_or(&empty);
+            file.add(index, tracks).map_err(|source| cannot_write(&file.path, source))?;
+        }
+        if let Some(film) = &mut self.film {
+            film.add(frame, response)
+                .map_err(|source| WriteError::Film { path: film.path.clone(), source })?;
+        }
+        Ok(())
+    }
+
+    /// Puts the finished files in their places.
+    pub(super) fn finish(self) -> Result<(), WriteError> {
+        if let Some(mut file) = self.tracks {
+            let moved =
+                file.out.flush().and_then(|()| std::fs::rename(unfinished(&file.path), &file.path));
+            moved.map_err(|source| cannot_write(&file.path, source))?;
+        }
+        if let Some(Film { path, writer: Some(writer), .. }) = self.film {
+            let failed = |source| WriteError::Film { path: path.clone(), source };
+            writer.finish().map_err(|error| failed(error.into()))?;
+            std::fs::rename(unfinished(&path), &path)
+                .map_err(|source| cannot_write(&path, source))?;
+        }
+        Ok(())
+    }
+}
+
+impl TracksFile {
+    fn create(path: &Path) -> Result<Self, WriteError> {
+        let format = match path.extension().and_then(|ending| ending.to_str()) {
+            Some("txt") => TracksFormat::Mot,
+            Some("jsonl") => TracksFormat::JsonLines,
+            _ => return Err(WriteError::Ending { path: path.to_owned() }),
+        };
+        let file = File::create(unfinished(path)).map_err(|source| cannot_write(path, source))?;
+        Ok(Self { path: path.to_owned(), format, out: BufWriter::new(file) })
+    }
+
+    fn add(&mut self, index: u64, tracks: &Tracks) -> io::Result<()> {
+        match self.format {
+            TracksFormat::JsonLines => {
+                writeln!(self.out, "{}", json!({ "frame": index + 1, "tracks": tracks.0 }))
+            }
+            // MOT Challenge: frame from 1, id, left, top, width, height, confidence, three unused.
+            // A row says that the object was seen, so tracks that coast have none.
+            TracksFormat::Mot => {
+                let seen = tracks.0.iter().filter(|track| track.state == TrackState::Confirmed);
+                for track in seen {
+                    let (id, bbox) = (track.track_id, &track.bbox);
+                    writeln!(
+                        self.out,
+                        "{},{id},{:.2},{:.2},{:.2},{:.2},{:.4},-1,-1,-1",
+                        index + 1,
+                        bbox.x,
+                        bbox.y,
+                        bbox.width,
+                        bbox.height,
+                        track.confidence
+                    )?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Film {
+    fn add(
+        &mut self,
+        frame: &Frame,
+        response: &Response,
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        let mut picture = Picture::from_frame(frame)?;
+        overlay::draw_response(&mut picture, response);
+        let jpeg = encode(&picture, FILM_QUALITY)?;
+        if self.writer.is_none() {
+            let writer = AviWriter::create(unfinished(&self.path), picture.size(), self.rate)?;
+            self.writer = Some(writer);
+        }
+        if let Some(writer) = &mut self.writer {
+            writer.push(&jpeg)?;
+        }
+        Ok(())
+    }
+}
+
+fn unfinished(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".part");
+    PathBuf::from(name)
+}
+
+fn cannot_write(path: &Path, source: io::Error) -> WriteError {
+    WriteError::Write { path: path.to_owned(), source }
+}
+
+const FILM_QUALITY: u8 = 85;
