@@ -34,6 +34,8 @@ pub(crate) struct Placement {
     /// Clockwise, in turns.
     pub(crate) tilt: f64,
     pub(crate) mirrored: bool,
+    /// Red, green and blue in 256ths, each at most 256.
+    pub(crate) light: [u32; 3],
 }
 
 impl Layers {
@@ -139,7 +141,8 @@ impl Layers {
                 let rest = 256 - opacity - (opacity >> 7);
                 for (channel, value) in pixel.iter_mut().enumerate() {
                     let under = (u32::from(*value) * rest) >> 8;
-                    *value = (under + (texel >> (8 * channel) & 255)).min(255) as u8;
+                    let over = (((texel >> (8 * channel)) & 255) * place.light[channel]) >> 8;
+                    *value = (under + over).min(255) as u8;
                 }
                 if opacity >= 128 {
                     if *now > 0 {
@@ -208,7 +211,7 @@ mod tests {
     }
 
     fn upright(x: f64, y: f64) -> Placement {
-        Placement { foot: [x, y], scale: 1.0, tilt: 0.0, mirrored: false }
+        Placement { foot: [x, y], scale: 1.0, tilt: 0.0, mirrored: false, light: [256; 3] }
     }
 
     #[test]

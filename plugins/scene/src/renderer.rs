@@ -50,8 +50,8 @@ impl Renderer {
             let foot = [width / 2.0 + pose.foot[0] * height, pose.foot[1] * height];
             let half_width = f64::from(level.width) / 2.0 * scale;
             self.layers.shade(foot, [half_width * 1.1, half_width * 0.22]);
-            let Pose { tilt, mirrored, .. } = *pose;
-            self.layers.draw(level, &Placement { foot, scale, tilt, mirrored });
+            let Pose { tilt, mirrored, light, .. } = *pose;
+            self.layers.draw(level, &Placement { foot, scale, tilt, mirrored, light });
             whole.push(solid_pixels(level, scale));
         }
 

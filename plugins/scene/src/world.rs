@@ -26,6 +26,8 @@ pub(crate) struct Pose {
     pub(crate) tilt: f64,
     /// Looks the other way.
     pub(crate) mirrored: bool,
+    /// Red, green and blue in 256ths: the light on it, by which equal figures differ.
+    pub(crate) light: [u32; 3],
     /// 0 is far, 1 near: who is nearer hides the others.
     pub(crate) nearness: f64,
 }
@@ -66,6 +68,8 @@ impl World {
     fn stroller(&self, slot: u64, seconds: f64) -> Pose {
         let mut random = Random::of(&[self.seed, slot]);
         let figure = figure(slot, &mut random);
+        let (mirrored, light) = (random.below(2) == 1, light(&mut random));
+        let stride = seconds / random.between(0.45, 0.7);
         // Two swings of different length: where they meet again is far away in time.
         let mut swing = |reach: f64, shortest: f64, longest: f64| {
             let [first, second] =
@@ -73,12 +77,14 @@ impl World {
             let [early, late] = [random.between(0.0, 1.0), random.between(0.0, 1.0)];
             reach * (0.65 * sine(seconds / first + early) + 0.35 * sine(seconds / second + late))
         };
-        let x = swing(self.half_width * 0.8, 9.0, 19.0);
+        // Strollers' homes are spread over the picture, and each visits its neighbours'.
+        let count = u64::from(self.targets).div_ceil(2);
+        let home = (2 * (slot / 2) + 1) as f64 / count as f64 - 1.0;
+        let x = self.half_width * (0.8 * home + swing(0.45, 9.0, 19.0));
         let nearness = 0.5 + swing(0.5, 13.0, 29.0);
         let tilt = swing(0.017, 3.0, 7.0);
-        let mirrored = random.below(2) == 1;
-        let stride = seconds / random.between(0.45, 0.7);
-        standing(slot + 1, figure, x, nearness, tilt, mirrored, stride)
+        let id = slot + 1;
+        Pose { id, figure, tilt, mirrored, light, ..standing(figure, x, nearness, stride) }
     }
 
     fn passer(&self, slot: u64, seconds: f64) -> Pose {
@@ -90,11 +96,11 @@ impl World {
         let share = progress - round;
 
         let mut random = Random::of(&[self.seed, slot, round as u64]);
-        let figure = figure(slot + round as u64, &mut random);
-        let mirrored = random.below(2) == 1;
+        let figure = figure(slot, &mut random);
+        let (mirrored, light) = (random.below(2) == 1, light(&mut random));
         let direction = if mirrored { -1.0 } else { 1.0 };
         // Far enough outside that nothing of the largest figure is left.
-        let reach = self.half_width + 0.33;
+        let reach = self.half_width + 0.35;
         let x = direction * reach * (2.0 * share - 1.0);
         let lane = random.between(0.1, 0.9);
         let drift = random.between(-0.25, 0.25);
@@ -102,44 +108,40 @@ impl World {
         let tilt = 0.008 * sine(seconds / random.between(2.0, 4.0));
         let stride = seconds / random.between(0.4, 0.6);
         let id = 1 + slot + u64::from(self.targets) * round as u64;
-        standing(id, figure, x, nearness, tilt, mirrored, stride)
+        Pose { id, figure, tilt, mirrored, light, ..standing(figure, x, nearness, stride) }
     }
 }
 
-/// Puts a figure onto the ground: the nearer, the larger and the lower in the picture.
-fn standing(
-    id: u64,
-    figure: Figure,
-    x: f64,
-    nearness: f64,
-    tilt: f64,
-    mirrored: bool,
-    stride: f64,
-) -> Pose {
+/// A figure on the ground: the nearer, the larger and the lower in the picture. `stride` counts
+/// its steps.
+fn standing(figure: Figure, x: f64, nearness: f64, stride: f64) -> Pose {
     let height = match figure {
-        Figure::Cat => 0.26 + 0.14 * nearness,
-        _ => 0.29 + 0.25 * nearness,
+        Figure::Cat => 0.35 + 0.08 * nearness,
+        _ => 0.32 + 0.15 * nearness,
     };
     let bounce = 0.012 * height * sine(stride);
-    let foot = [x, 0.56 + 0.42 * nearness + bounce];
-    Pose { id, figure, foot, height, tilt, mirrored, nearness }
+    let foot = [x, 0.58 + 0.4 * nearness + bounce];
+    Pose { id: 0, figure, foot, height, tilt: 0.0, mirrored: false, light: [256; 3], nearness }
 }
 
-/// Mostly people; the fourth object is a cat, and so is one of ten beyond.
-fn figure(turn: u64, random: &mut Random) -> Figure {
-    match turn {
+/// The first five objects show every figure; later ones are mostly people.
+fn figure(slot: u64, random: &mut Random) -> Figure {
+    let people = [Figure::Astronaut, Figure::Admiral, Figure::Cameraman];
+    match slot {
         0 => Figure::Astronaut,
-        1 => Figure::Admiral,
         2 => Figure::Cameraman,
         3 => Figure::Cat,
         4 => Figure::Admiral,
-        _ => match random.below(10) {
-            0 => Figure::Cat,
-            1..4 => Figure::Astronaut,
-            4..7 => Figure::Admiral,
-            _ => Figure::Cameraman,
-        },
+        _ if slot > 4 && random.below(8) == 0 => Figure::Cat,
+        _ => people[random.below(3) as usize],
     }
+}
+
+/// Daylight, a little darker or warmer.
+fn light(random: &mut Random) -> [u32; 3] {
+    let brightness = random.between(0.78, 1.0);
+    let warmth = random.between(0.82, 1.0);
+    [1.0, 0.5 + 0.5 * warmth, warmth].map(|share| (256.0 * brightness * share) as u32)
 }
 
 #[cfg(test)]
@@ -168,13 +170,13 @@ mod tests {
             for pose in poses {
                 assert!(!gone.contains(&pose.id), "{} came back", pose.id);
                 if let Some(before) = last.insert(pose.id, pose) {
-                    assert_eq!(before.figure, pose.figure);
+                    assert_eq!((before.figure, before.light), (pose.figure, pose.light));
                     let step = (pose.foot[0] - before.foot[0]).abs();
                     assert!(step < 0.02, "{} went {step} in a frame", pose.id);
                     assert!((pose.height - before.height).abs() < 0.005);
                 } else if frame > 0 {
                     let beyond = pose.foot[0].abs() - world.half_width;
-                    assert!(beyond > 0.25, "{} appeared at {:?}", pose.id, pose.foot);
+                    assert!(beyond > 0.22, "{} appeared at {:?}", pose.id, pose.foot);
                 }
             }
             gone.extend(last.keys().copied().filter(|id| !present.contains(id)));
