@@ -123,9 +123,13 @@ impl Device {
             wgpu::PollType::Wait { submission_index: Some(submission), timeout: Some(timeout) };
         match self.poll(wait) {
             Ok(()) => self.health(),
-            Err(fault) => {
+            Err(GpuFault::TimedOut) => {
                 self.health()?;
-                Err(fault)
+                Err(GpuFault::TimedOut)
+            }
+            Err(fault) => {
+                self.faults.note(fault);
+                self.health()
             }
         }
     }
