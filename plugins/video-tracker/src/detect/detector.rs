@@ -1,0 +1,160 @@
+use std::fmt;
+use std::time::Instant;
+
+use keepsight_contract::{Detection, Frame, Scope};
+
+use super::description::{Family, ModelDescription};
+use super::model_error::ModelError;
+use super::model_file::ModelFile;
+use super::network::Network;
+use super::suppress::{Candidate, suppress};
+use super::{ssd, yolox};
+use crate::preprocess::{ModelInput, Placement, PreprocessError, Preprocessor};
+
+/// A detector, ready to run; shared by all sessions.
+pub struct Detector {
+    network: Network,
+    description: ModelDescription,
+}
+
+/// What one session keeps from one detection to the next, so that memory is
+/// allocated once.
+#[derive(Debug, Default)]
+pub struct DetectScratch {
+    tensor: Vec<f32>,
+    candidates: Vec<Candidate>,
+}
+
+/// Which of the boxes that a model gives are detections.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DetectOptions {
+    /// The least confidence, 0–1.
+    pub confidence_min: f32,
+    /// By how much two boxes of a class may overlap (intersection over union,
+    /// 0–1) before the less confident one is dropped.
+    pub overlap_max: f32,
+    /// The most detections of a frame.
+    pub detections_max: usize,
+    /// The `class_id`s to report; empty for all.
+    pub classes: Vec<u32>,
+}
+
+/// Why a frame gave no detections.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DetectError {
+    /// The frame was not fitted into the model's input.
+    #[error(transparent)]
+    Preprocess(#[from] PreprocessError),
+    /// The network gave no result.
+    #[error("{reason}")]
+    Network {
+        /// What the engine said.
+        reason: String,
+    },
+}
+
+impl Detector {
+    /// Loads a model, checks it against its description and runs it once, on
+    /// `threads` threads of its own (at least 1, at most 64), which count as
+    /// the plugin's by `scope`.
+    ///
+    /// # Errors
+    /// [`ModelError`] when the model can't be run or is not as described.
+    pub fn load(file: ModelFile, threads: usize, scope: &Scope) -> Result<Self, ModelError> {
+        let (network, description) = Network::load(file, threads.clamp(1, THREADS_MAX), scope)?;
+        Ok(Self { network, description })
+    }
+
+    /// How the model is used.
+    pub fn description(&self) -> &ModelDescription {
+        &self.description
+    }
+
+    /// The picture that the model wants.
+    pub fn input(&self) -> &ModelInput {
+        self.description.input()
+    }
+
+    /// Detects what is in `frame`, the most confident first; boxes are in
+    /// pixels of the frame and inside of it, `class_id` is the model's column.
+    ///
+    /// `preprocessor` fits frames into [`input`](Self::input); what it waits for
+    /// ends at `deadline`. The network itself can't be interrupted.
+    ///
+    /// # Errors
+    /// [`DetectError`]; after a
+    /// [GPU fault](PreprocessError::is_gpu_fault) the CPU path would do.
+    pub fn detect(
+        &self,
+        scratch: &mut DetectScratch,
+        preprocessor: &mut Preprocessor,
+        frame: &Frame,
+        options: &DetectOptions,
+        deadline: Instant,
+    ) -> Result<Vec<Detection>, DetectError> {
+        scratch.tensor.resize(self.input().elements(), 0.0);
+        let placement = preprocessor.run(frame, deadline, &mut scratch.tensor)?;
+        let outputs = self
+            .network
+            .run(&scratch.tensor)
+            .map_err(|failure| DetectError::Network { reason: failure.to_string() })?;
+
+        let candidates = &mut scratch.candidates;
+        candidates.clear();
+        self.decode(&outputs, &placement, options, candidates);
+        suppress(candidates, options.overlap_max, options.detections_max);
+        Ok(candidates.iter().filter_map(|candidate| self.detection(candidate)).collect())
+    }
+
+    fn decode(
+        &self,
+        outputs: &[Vec<f32>],
+        placement: &Placement,
+        options: &DetectOptions,
+        candidates: &mut Vec<Candidate>,
+    ) {
+        let (input, columns) = (self.input(), self.description.class_columns());
+        let wanted = |class: usize| {
+            self.description.class(class).is_some()
+                && (options.classes.is_empty()
+                    || options.classes.iter().any(|wanted| *wanted as usize == class))
+        };
+        let confidence_min = options.confidence_min;
+        match (self.description.family(), outputs) {
+            (Family::Ssd, [boxes, scores]) => {
+                let outputs = [&boxes[..], &scores[..]];
+                ssd::decode(outputs, columns, input, placement, confidence_min, wanted, candidates);
+            }
+            (Family::Yolox, [rows]) => {
+                yolox::decode(rows, columns, input, placement, confidence_min, wanted, candidates);
+            }
+            _ => unreachable!("the outputs were checked at load"),
+        }
+    }
+
+    fn detection(&self, candidate: &Candidate) -> Option<Detection> {
+        Some(Detection {
+            bbox: candidate.bbox,
+            confidence: candidate.confidence,
+            class: self.description.class(candidate.class)?.clone(),
+            class_id: u32::try_from(candidate.class).ok()?,
+        })
+    }
+}
+
+impl Default for DetectOptions {
+    /// Half sure, which suits showing detections; a tracker wants fainter ones
+    /// too.
+    fn default() -> Self {
+        Self { confidence_min: 0.5, overlap_max: 0.6, detections_max: 100, classes: Vec::new() }
+    }
+}
+
+impl fmt::Debug for Detector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Detector").field("model", &self.description.name()).finish_non_exhaustive()
+    }
+}
+
+const THREADS_MAX: usize = 64;
