@@ -24,7 +24,7 @@ pub struct Watchdog {
 
 /// Something with a deadline.
 pub trait Watched: Send + Sync {
-    /// When to be told, in nanoseconds of [`Watchdog::now`]; [`NEVER`](Watchdog::NEVER) if not.
+    /// When to be told, in [`nanoseconds`](Watchdog::nanos) of the watchdog; [`NEVER`](Watchdog::NEVER) if not.
     fn due(&self) -> u64;
 
     /// The time `due` has come. Must return quickly, and `due` must name another time after it.
