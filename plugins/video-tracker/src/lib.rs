@@ -1,4 +1,17 @@
 //! Keepsight plugin: detects and tracks what a camera sees.
+//!
+//! [`VideoTracker`] is the plugin; its parts can be used by themselves:
+//!
+//! - [`preprocess`] fits captured frames into a model's input, on the GPU or the CPU;
+//! - [`detect`] runs a detector read from an ONNX file;
+//! - [`associate`] links detections to targets over time;
+//! - [`mot_text`] reads and writes what the MOT Challenge's tools do.
 
 pub mod associate;
+pub mod detect;
 pub mod mot_text;
+pub mod preprocess;
+
+mod plugin;
+
+pub use plugin::{Config, Session, Thresholds, VideoTracker};

@@ -36,8 +36,8 @@ impl Default for AssociateConfig {
     fn default() -> Self {
         Self {
             high_score: 0.5,
-            low_score: 0.1,
-            new_score: 0.6,
+            low_score: 0.2,
+            new_score: 0.65,
             first_similarity_min: 0.2,
             second_iou_min: 0.5,
             tentative_similarity_min: 0.3,

@@ -1,0 +1,265 @@
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Instant,
+};
+
+use keepsight_contract::{
+    CallContext, CallError, Counter, Detection, Detections, Frame, FrameSize, Histogram, Host,
+    Ratio, Response, Track, Tracks,
+};
+use serde_json::json;
+
+use super::{settings::Settings, trails::Trails, video_tracker::CPU_FALLBACK};
+use crate::{
+    associate::{Associator, EndReason, Observation, Step, StepOutcome, TargetEvent},
+    detect::{DetectError, DetectScratch, Detector},
+    preprocess::Preprocessor,
+};
+
+/// What one stream keeps: its targets, and buffers.
+#[derive(Debug)]
+pub struct Session {
+    stream: String,
+    host: Host,
+    settings: Settings,
+    finder: Option<Finder>,
+    associator: Associator,
+    /// Of this stream, also of its next session.
+    id_next: Arc<AtomicU64>,
+    previous: Option<Previous>,
+    frames_until_detection: u32,
+    trails: Trails,
+    associate_ms: Histogram,
+    inputs_refused: Counter,
+}
+
+/// The way from a frame to detections; there is none where they are given.
+#[derive(Debug)]
+pub(super) struct Finder {
+    pub(super) preprocessor: Preprocessor,
+    pub(super) scratch: DetectScratch,
+    detect_ms: Histogram,
+}
+
+/// The frame before.
+#[derive(Clone, Copy, Debug)]
+struct Previous {
+    captured: Instant,
+    size: FrameSize,
+}
+
+impl Session {
+    pub(super) fn new(
+        stream: &str,
+        host: &Host,
+        settings: Settings,
+        finder: Option<Finder>,
+        id_next: Arc<AtomicU64>,
+    ) -> Self {
+        Self {
+            stream: stream.to_owned(),
+            host: host.clone(),
+            associator: Associator::with_first_id(settings.associate, id_next.load(Relaxed)),
+            settings,
+            finder,
+            id_next,
+            previous: None,
+            frames_until_detection: 0,
+            trails: Trails::default(),
+            associate_ms: host.histogram("associate_ms"),
+            inputs_refused: host.counter("inputs_refused"),
+        }
+    }
+
+    /// What is in `frame`, from `confidence` on, or from the threshold on.
+    pub(super) fn detect(
+        &mut self,
+        detector: Option<&Detector>,
+        frame: &Frame,
+        confidence: Option<Ratio>,
+        call: &CallContext,
+    ) -> Result<Response, CallError> {
+        let least = confidence.map_or(self.settings.associate.high_score, Ratio::value);
+        let mut found = self.find(detector, frame, call)?;
+        found.retain(|detection| detection.confidence >= least);
+        let mut response = Response::new().with(Detections(found));
+        response.overlay.extend(self.settings.mask_shapes(frame.size()));
+        Ok(response)
+    }
+
+    /// Where the targets are on `frame`, which follows the one of the call before.
+    pub(super) fn track(
+        &mut self,
+        detector: Option<&Detector>,
+        frame: &Frame,
+        call: &CallContext,
+    ) -> Result<Response, CallError> {
+        let size = frame.size();
+        // First, for it may fail: a frame that was not looked at has not happened.
+        let found = if self.frames_until_detection == 0 {
+            Some(self.find(detector, frame, call)?)
+        } else {
+            None
+        };
+        self.frames_until_detection = self
+            .frames_until_detection
+            .checked_sub(1)
+            .unwrap_or(self.settings.detect_every.get() - 1);
+        self.begin_frame(frame, size);
+        self.associate(frame, found.as_deref());
+        self.previous = Some(Previous { captured: frame.captured(), size });
+
+        let tracks = self.tracks(detector);
+        self.trails.extend(&tracks);
+        let mut response = Response::new();
+        response.overlay.extend(self.settings.mask_shapes(size));
+        response.overlay.extend(self.trails.shapes(&tracks));
+        if let Some(mut found) = found {
+            found.retain(|detection| detection.confidence >= self.settings.associate.high_score);
+            response = response.with(Detections(found));
+        }
+        Ok(response.with(Tracks(tracks)))
+    }
+
+    /// Everything that may be of use, faint detections too; what is masked is not.
+    fn find(
+        &mut self,
+        detector: Option<&Detector>,
+        frame: &Frame,
+        call: &CallContext,
+    ) -> Result<Vec<Detection>, CallError> {
+        let size = frame.size();
+        let mut found = match self.settings.given_detections(frame.sequence()) {
+            Some(given) => given,
+            None => {
+                let (detector, finder) = detector.zip(self.finder.as_mut()).ok_or_else(|| {
+                    CallError::bad_arguments("this instance has no model, only given detections")
+                })?;
+                finder.find(detector, frame, &self.settings, &self.host, call)?
+            }
+        };
+        found.retain(|detection| !self.settings.is_masked(&detection.bbox, size));
+        Ok(found)
+    }
+
+    /// A picture of another size is another scene.
+    fn begin_frame(&mut self, frame: &Frame, size: FrameSize) {
+        if self.previous.is_some_and(|previous| previous.size != size) {
+            let events = self.associator.restart();
+            self.report(frame.sequence(), &events);
+            self.trails.clear();
+        }
+    }
+
+    fn associate(&mut self, frame: &Frame, found: Option<&[Detection]>) {
+        let began = Instant::now();
+        let observations: Option<Vec<_>> = found.map(|found| {
+            let observation = |detection: &Detection| Observation {
+                bbox: detection.bbox,
+                confidence: detection.confidence,
+                class_id: detection.class_id,
+            };
+            found.iter().map(observation).collect()
+        });
+        let elapsed = self.previous.map_or(0.0, |previous| {
+            frame.captured().saturating_duration_since(previous.captured).as_secs_f64()
+        });
+        let StepOutcome { events, rejections } = self.associator.step(&Step {
+            sequence: frame.sequence(),
+            elapsed,
+            observations: observations.as_deref(),
+            camera_motion: self.settings.given.camera_motion(frame.sequence()),
+        });
+        self.id_next.store(self.associator.id_next(), Relaxed);
+        self.associate_ms.record(began.elapsed().as_secs_f64() * 1e3);
+        self.inputs_refused.add(rejections.total().into());
+        self.report(frame.sequence(), &events);
+    }
+
+    fn report(&self, sequence: u64, events: &[TargetEvent]) {
+        for event in events {
+            match *event {
+                TargetEvent::Started { id } => self.host.event(
+                    "track_started",
+                    json!({"stream": self.stream, "track_id": id, "sequence": sequence}),
+                ),
+                TargetEvent::Ended { id, reason } => {
+                    let reason = match reason {
+                        EndReason::Lost => "lost",
+                        EndReason::Duplicate => "duplicate",
+                        EndReason::Restarted => "restarted",
+                    };
+                    self.host.event(
+                        "track_ended",
+                        json!({
+                            "stream": self.stream, "track_id": id, "sequence": sequence,
+                            "reason": reason,
+                        }),
+                    );
+                }
+            }
+        }
+    }
+
+    fn tracks(&self, detector: Option<&Detector>) -> Vec<Track> {
+        let targets = self.associator.targets().iter();
+        let tracks = targets.map(|target| Track {
+            track_id: target.id(),
+            bbox: target.bounding_box(),
+            velocity: target.velocity(),
+            confidence: target.confidence(),
+            class: self.settings.class(target.class_id(), detector.map(Detector::description)),
+            class_id: target.class_id(),
+            state: target.state(),
+            age_frames: target.age_frames(),
+            first_sequence: target.first_sequence(),
+            since_seconds: self.associator.seconds() - target.first_seconds(),
+        });
+        tracks.collect()
+    }
+}
+
+impl Finder {
+    pub(super) fn new(preprocessor: Preprocessor, host: &Host) -> Self {
+        Self {
+            preprocessor,
+            scratch: DetectScratch::default(),
+            detect_ms: host.histogram("detect_ms"),
+        }
+    }
+
+    /// Runs the detector; where the GPU fails, again without it.
+    fn find(
+        &mut self,
+        detector: &Detector,
+        frame: &Frame,
+        settings: &Settings,
+        host: &Host,
+        call: &CallContext,
+    ) -> Result<Vec<Detection>, CallError> {
+        let began = Instant::now();
+        let run = |finder: &mut Self| {
+            call.checkpoint()?;
+            let Self { scratch, preprocessor, .. } = finder;
+            let found =
+                detector.detect(scratch, preprocessor, frame, &settings.detect, call.deadline());
+            Ok::<_, CallError>(found)
+        };
+        let found = match run(self)? {
+            Err(DetectError::Preprocess(fault)) if fault.is_gpu_fault() => {
+                host.degraded(CPU_FALLBACK, fault.to_string(), GPU_FAULT_HINT);
+                self.preprocessor.fall_back();
+                run(self)?
+            }
+            found => found,
+        };
+        self.detect_ms.record(began.elapsed().as_secs_f64() * 1e3);
+        Ok(found?)
+    }
+}
+
+const GPU_FAULT_HINT: &str = "the stream goes on on the CPU; look into the system's log for what \
+                              the driver says, then reload the plugin to use the GPU again";
