@@ -267,8 +267,24 @@ impl PluginInstance {
         true
     }
 
+    /// Waits while generation `number` is the present one, until `wake` was called and `is_over`
+    /// says so, or `limit` is over.
+    pub fn wait_while_present(&self, number: u64, limit: Duration, is_over: impl Fn() -> bool) {
+        let end = Instant::now() + limit;
+        let mut life = self.life();
+        while life.current.as_ref().is_some_and(|current| current.number == number) && !is_over() {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            life = self.wait_changed(life, left);
+        }
+    }
+
     /// Ends every [`wait_ready`](Self::wait_ready) that is under way.
     pub fn wake(&self) {
+        // Under the lock, so that nobody is between looking and waiting.
+        let _life = self.life();
         self.changed.notify_all();
     }
 

@@ -57,6 +57,7 @@ struct Job {
 struct InWork {
     reply: Option<Reply>,
     attached: Option<Attachment>,
+    generation: u64,
 }
 
 /// Answers one caller, once; whoever is second finds it answered.
@@ -126,13 +127,13 @@ impl ToolPool {
         let on_abandon = {
             let (pool, instance, in_work) = (self.clone(), instance.clone(), in_work.clone());
             move |fault: RunFault| {
-                let InWork { reply, attached } =
+                let InWork { reply, attached, generation } =
                     std::mem::take(&mut *in_work.lock().unwrap_or_else(PoisonError::into_inner));
                 drop(attached);
                 if let RunFault::TimedOut { limit, .. } = fault {
                     instance.record_run(false, limit);
                 }
-                instance.session_faulted(Fault::caught(&fault, None), instance.generation());
+                instance.session_faulted(Fault::caught(&fault, None), generation);
                 if let Some(reply) = reply {
                     reply.answer(Err(of_fault(&fault)));
                 }
@@ -150,7 +151,7 @@ impl ToolPool {
                     }
                     let reply = Some(job.reply.clone());
                     *in_work.lock().unwrap_or_else(PoisonError::into_inner) =
-                        InWork { reply, attached };
+                        InWork { reply, attached, generation: job.generation.number };
                     let result = instance.run_call(seat, &job.generation, job.call);
                     if seat.is_abandoned() {
                         return;

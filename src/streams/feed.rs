@@ -32,6 +32,7 @@ struct FeedParts {
     last_latency: Option<Duration>,
     latest: Option<LatestResult>,
     backoff: Backoff,
+    generation: u64,
     worker: Option<Worker>,
 }
 
@@ -67,6 +68,7 @@ impl Feed {
                 last_latency: None,
                 latest: None,
                 backoff: Backoff::new(backoff, &name),
+                generation: 0,
                 worker: None,
             }),
             instance,
@@ -84,6 +86,16 @@ impl Feed {
 
     pub(super) fn take_worker(&self) -> Option<Worker> {
         self.parts().worker.take()
+    }
+
+    /// Sessions are of this generation from here on; with another one the pauses begin anew, since
+    /// the supervisor has made its own.
+    pub(super) fn set_generation(&self, number: u64) {
+        let mut parts = self.parts();
+        if parts.generation != number {
+            parts.generation = number;
+            parts.backoff.reset();
+        }
     }
 
     /// The session failed: the pause before the next one.

@@ -56,7 +56,7 @@ pub(super) fn start(stream: &Arc<StreamShared>, index: usize) {
         Err(fault) => {
             tracing::error!(stream = %stream.name, plugin = %feed.plugin, %fault,
                 "no thread for a session");
-            start_later(stream, index);
+            start_later(stream, index, generation);
         }
     }
 }
@@ -76,22 +76,28 @@ fn abandoned(stream: &Arc<StreamShared>, index: usize, holding: &Holding, fault:
     }
     let reported = Fault::caught(fault, Some(&stream.name));
     feed.instance.session_faulted(reported, held.generation);
-    start_later(stream, index);
+    start_later(stream, index, held.generation);
 }
 
 /// Starts another worker after the feed's pause, from a thread of its own that ends with the
 /// stream.
-fn start_later(stream: &Arc<StreamShared>, index: usize) {
-    let pause = stream.feeds[index].next_pause();
+fn start_later(stream: &Arc<StreamShared>, index: usize, generation: u64) {
     let waiting = stream.clone();
     let thread = thread::Builder::new().name(format!("{}-pause", stream.name)).spawn(move || {
-        if !waiting.pause(pause) {
+        pause(&waiting, &waiting.feeds[index], generation);
+        if !waiting.is_stopped() {
             start(&waiting, index);
         }
     });
     if let Err(error) = thread {
         tracing::error!(stream = %stream.name, %error, "no thread to restart a session from");
     }
+}
+
+/// The pause after a fault in a session of `generation`; it is over early once the instance is
+/// built anew, or the stream ends.
+fn pause(stream: &StreamShared, feed: &Feed, generation: u64) {
+    feed.instance.wait_while_present(generation, feed.next_pause(), || stream.is_stopped());
 }
 
 /// The worker's life: one session after the other until the stream ends.
@@ -110,11 +116,7 @@ fn drive(stream: &Arc<StreamShared>, index: usize, seat: &WorkerSeat, holding: &
             End::Stopped => break,
             End::Next(work) => first = work,
             End::Faulted if seat.is_abandoned() => return,
-            End::Faulted => {
-                if stream.pause(feed.next_pause()) {
-                    break;
-                }
-            }
+            End::Faulted => pause(stream, feed, generation.number),
         }
     }
     feed.set_state(SessionState::Closed);
@@ -135,6 +137,7 @@ fn wait_for_plugin(
         match feed.instance.wait_ready(LOOK_ROUND) {
             Readiness::Ready(generation) => {
                 feed.mailbox.set_open(true);
+                feed.set_generation(generation.number);
                 return Some(generation);
             }
             Readiness::Coming => feed.set_state(SessionState::Waiting),

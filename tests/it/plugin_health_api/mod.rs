@@ -1,7 +1,8 @@
 //! The HTTP contract over real sockets: a server on port 0, a client that writes bytes, and a
-//! backend made by hand, so that every state and fault can be asked for.
+//! backend made by hand, so that every state and fault can be asked for; and end to end, with the
+//! real runtime.
 
-mod client;
+mod end_to_end;
 mod fake_backend;
 mod guards;
 mod limits;
@@ -9,3 +10,5 @@ mod plugins;
 mod serving;
 mod streams;
 mod tools;
+
+use crate::support::client;

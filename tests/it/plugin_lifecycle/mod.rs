@@ -1,5 +1,7 @@
 //! The life of one instance, told from outside: what a supervisor does to it, over time.
 
+mod instances;
+
 use std::time::{Duration, Instant};
 
 use keepsight::lifecycle::{Cause, LifecycleEvent, LifecycleManager, LifecycleState};

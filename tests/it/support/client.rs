@@ -8,18 +8,18 @@ use serde_json::Value;
 
 /// One answer, taken apart.
 #[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     /// Names in lower case, in the order in which they came.
     headers: Vec<(String, String)>,
-    pub(super) body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
 }
 
 /// A connection that may carry several requests.
-pub(super) struct Client(TcpStream);
+pub(crate) struct Client(TcpStream);
 
 impl Client {
-    pub(super) fn connect(address: SocketAddr) -> Self {
+    pub(crate) fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).unwrap();
         // No test waits longer, whatever goes wrong.
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
@@ -27,17 +27,17 @@ impl Client {
         Self(stream)
     }
 
-    pub(super) fn send(&mut self, bytes: &[u8]) {
+    pub(crate) fn send(&mut self, bytes: &[u8]) {
         self.0.write_all(bytes).unwrap();
     }
 
     /// Writes as much as the server takes.
-    pub(super) fn try_send(&mut self, bytes: &[u8]) {
+    pub(crate) fn try_send(&mut self, bytes: &[u8]) {
         let _ = self.0.write_all(bytes);
     }
 
     /// The next answer; `None` where the connection was closed instead.
-    pub(super) fn receive(&mut self) -> Option<Answer> {
+    pub(crate) fn receive(&mut self) -> Option<Answer> {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             let mut byte = [0];
@@ -64,11 +64,11 @@ impl Client {
     }
 
     /// Whether the server closed the connection without another byte.
-    pub(super) fn is_closed(&mut self) -> bool {
+    pub(crate) fn is_closed(&mut self) -> bool {
         matches!(self.0.read(&mut [0]), Ok(0))
     }
 
-    pub(super) fn request(&mut self, head: &str, body: &str) -> Answer {
+    pub(crate) fn request(&mut self, head: &str, body: &str) -> Answer {
         let length = match body {
             "" => String::new(),
             body => format!("content-length: {}\r\n", body.len()),
@@ -84,25 +84,25 @@ impl Client {
 }
 
 /// Asks on a connection of its own. `head` is `METHOD PATH`, then header lines.
-pub(super) fn request(address: SocketAddr, head: &str, body: &str) -> Answer {
+pub(crate) fn request(address: SocketAddr, head: &str, body: &str) -> Answer {
     Client::connect(address).request(head, body)
 }
 
-pub(super) fn get(address: SocketAddr, path: &str) -> Answer {
+pub(crate) fn get(address: SocketAddr, path: &str) -> Answer {
     request(address, &format!("GET {path}"), "")
 }
 
-pub(super) fn post(address: SocketAddr, path: &str, body: &str) -> Answer {
+pub(crate) fn post(address: SocketAddr, path: &str, body: &str) -> Answer {
     request(address, &format!("POST {path}"), body)
 }
 
 impl Answer {
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
     }
 
     #[track_caller]
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         assert_eq!(self.header("content-type"), Some("application/json"), "{self:?}");
         serde_json::from_slice(&self.body)
             .unwrap_or_else(|error| panic!("{error}: {}", self.body.escape_ascii()))
@@ -110,7 +110,7 @@ impl Answer {
 
     /// The text that clients show.
     #[track_caller]
-    pub(super) fn detail(&self) -> String {
+    pub(crate) fn detail(&self) -> String {
         let body = self.json();
         body["detail"].as_str().unwrap_or_else(|| panic!("no detail in {body}")).to_owned()
     }

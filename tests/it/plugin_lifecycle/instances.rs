@@ -1,0 +1,136 @@
+//! Whole instances on their way through the lifecycle, asked by HTTP.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
+    thread,
+};
+
+use keepsight_contract::{CallError, Response};
+use serde_json::json;
+
+use crate::support::{Gate, Script, Site};
+
+fn start(script: &str) -> Site {
+    let site = Site::start(&format!(
+        "[plugins.p]
+         use = \"scripted\"
+         restart = {{ budget = 3, window = \"10min\", backoff = [\"10ms\", \"50ms\"] }}
+         config = {{ script = \"{script}\" }}
+         [streams.s]
+         source = \"test:{script}\"
+         plugins = [\"p\"]"
+    ));
+    site.await_state("p", "RUNNING");
+    site
+}
+
+#[test]
+fn a_reload_with_a_stream_attached_drops_the_old_instance_and_goes_on() {
+    let drops = Arc::new(AtomicU64::new(0));
+    let dropped = drops.clone();
+    Script::default()
+        .on_drop(move || {
+            dropped.fetch_add(1, SeqCst);
+        })
+        .named("reload-healthy");
+    let site = start("reload-healthy");
+    for generation in 2..5 {
+        let (status, answer) = site.post("/v1/plugins/p/reload", "");
+        assert_eq!(status, 200, "{answer}");
+        let health = site.await_state("p", "RUNNING");
+        assert_eq!(health["generation"], generation);
+        site.await_health("p", |_| drops.load(SeqCst) == generation - 1);
+    }
+    let before = site.stream("s")["plugins"][0]["processed"].as_u64().unwrap();
+    site.await_stream("s", |report| {
+        report["plugins"][0]["processed"].as_u64().unwrap() > before + 5
+    });
+}
+
+#[test]
+fn a_second_reload_is_refused_while_one_runs() {
+    let (gate, inits) = (Gate::default(), Arc::new(AtomicU64::new(0)));
+    let held = gate.clone();
+    Script::default()
+        .init(move |_| {
+            if inits.fetch_add(1, SeqCst) == 1 {
+                held.wait();
+            }
+            Ok(())
+        })
+        .named("reload-twice");
+    let site = start("reload-twice");
+    thread::scope(|scope| {
+        let first = scope.spawn(|| site.post("/v1/plugins/p/reload", ""));
+        gate.await_waiting(1);
+        assert_eq!(site.health("p")["state"], "LOADED");
+        assert_eq!(site.post("/v1/plugins/p/reload", "").0, 409);
+        assert_eq!(site.run_tool("p", "do", &json!({})).0, 503);
+        gate.open();
+        assert_eq!(first.join().unwrap().0, 200);
+    });
+    assert_eq!(site.post("/v1/plugins/nobody/reload", "").0, 404);
+}
+
+#[test]
+fn a_broken_instance_is_built_anew_and_its_queued_calls_are_answered_once() {
+    let gate = Gate::default();
+    let held = gate.clone();
+    Script::default()
+        .run(move |request, _| {
+            if request.frame().is_none() {
+                held.wait();
+                return Err(CallError::broken("for good"));
+            }
+            Ok(Response::new())
+        })
+        .named("broken-busy");
+    let site = start("broken-busy");
+    thread::scope(|scope| {
+        let calls: Vec<_> =
+            (0..6).map(|_| scope.spawn(|| site.run_tool("p", "do", &json!({})))).collect();
+        // Two run at a time; the others wait in the queue.
+        gate.await_waiting(2);
+        gate.open();
+        let statuses: Vec<_> = calls.into_iter().map(|call| call.join().unwrap().0).collect();
+        assert!(statuses.iter().all(|status| matches!(status, 500 | 503)), "{statuses:?}");
+        assert!(statuses.contains(&500), "{statuses:?}");
+    });
+    site.await_health("p", |health| {
+        health["state"] == "RUNNING" && health["generation"].as_u64() > Some(1)
+    });
+}
+
+#[test]
+fn a_full_queue_refuses_at_once() {
+    let gate = Gate::default();
+    let held = gate.clone();
+    Script::default()
+        .run(move |request, _| {
+            if request.frame().is_none() {
+                held.wait();
+            }
+            Ok(Response::new())
+        })
+        .named("queue-full");
+    let site = start("queue-full");
+    thread::scope(|scope| {
+        let running: Vec<_> =
+            (0..2).map(|_| scope.spawn(|| site.run_tool("p", "do", &json!({})).0)).collect();
+        gate.await_waiting(2);
+        // Eight may wait, so of nine more one is refused while nothing moves.
+        let (refused, answers) = std::sync::mpsc::channel();
+        for _ in 0..9 {
+            let (refused, site) = (refused.clone(), &site);
+            scope.spawn(move || refused.send(site.run_tool("p", "do", &json!({})).0));
+        }
+        let first = answers.recv_timeout(std::time::Duration::from_secs(20)).unwrap();
+        assert_eq!(first, 503);
+        gate.open();
+        assert!(answers.iter().take(8).all(|status| status == 200));
+        assert!(running.into_iter().all(|call| call.join().unwrap() == 200));
+    });
+}
