@@ -87,6 +87,8 @@ pub fn decode_picture(bytes: &[u8]) -> Result<Picture, PictureError> {
 /// [`PictureError::TooLarge`] beyond `limits`; [`PictureError::Jpeg`] for one that is damaged,
 /// truncated, or of a kind that isn't read (lossless, arithmetic, 12 bits). A damaged picture
 /// is an error, never half a picture: gray areas where the bytes ended would be seen as scene.
+/// Not every damage can be seen: bytes that are missing from the middle of a picture, and wrong
+/// ones that are still valid codes, give a picture that looks damaged.
 pub fn decode_jpeg(bytes: &[u8], limits: &Limits) -> Result<Picture, PictureError> {
     let (width, height, samples) = jpeg_samples(bytes, limits)?;
     let rgb = match samples {
@@ -96,13 +98,14 @@ pub fn decode_jpeg(bytes: &[u8], limits: &Limits) -> Result<Picture, PictureErro
     Picture::from_rgb(width, height, rgb)
 }
 
-/// Width and height in pixels that a JPEG's header says, without decoding the picture.
+/// Width and height in pixels of a JPEG, and whether it is all there: its header is read, and its
+/// end has to be marked. Nothing is decoded.
 ///
 /// # Errors
-/// As [`decode_jpeg`], as far as headers show it.
-pub fn jpeg_size(bytes: &[u8], limits: &Limits) -> Result<(u32, u32), PictureError> {
-    let mut decoder = jpeg_decoder(bytes, limits);
-    jpeg_header(&mut decoder, limits)
+/// As [`decode_jpeg`], as far as header and end show it.
+pub fn inspect_jpeg(bytes: &[u8], limits: &Limits) -> Result<(u32, u32), PictureError> {
+    let size = jpeg_header(&mut jpeg_decoder(bytes, limits), limits)?;
+    if has_end(bytes) { Ok(size) } else { Err(endless_jpeg()) }
 }
 
 /// Pixels of a decoded JPEG, rows one after the other without padding.
@@ -128,7 +131,7 @@ pub(crate) fn jpeg_samples(
     let mut samples = vec![0; width as usize * height as usize * colorspace.num_components()];
     decoder.decode_into(&mut samples).map_err(damaged_jpeg)?;
     if !has_end(bytes) {
-        return Err(PictureError::Jpeg { reason: "it stops before its end marker".into() });
+        return Err(endless_jpeg());
     }
     Ok((width, height, if gray { JpegSamples::Gray(samples) } else { JpegSamples::Rgb(samples) }))
 }
@@ -160,6 +163,10 @@ fn jpeg_header(
 fn has_end(bytes: &[u8]) -> bool {
     let last = bytes.windows(2).rev().find(|pair| matches!(pair, [0xff, 0xd9 | 0xda]));
     last == Some(&[0xff, 0xd9])
+}
+
+fn endless_jpeg() -> PictureError {
+    PictureError::Jpeg { reason: "it stops before its end marker".into() }
 }
 
 fn damaged_jpeg(error: zune_jpeg::errors::DecodeErrors) -> PictureError {

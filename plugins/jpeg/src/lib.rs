@@ -27,7 +27,7 @@ pub mod overlay;
 mod picture;
 
 pub use avi_writer::{AviError, AviWriter};
-pub use decode::{Limits, PictureFormat, decode_jpeg, decode_picture, decode_png, jpeg_size};
+pub use decode::{Limits, PictureFormat, decode_jpeg, decode_picture, decode_png, inspect_jpeg};
 pub use encode::{encode, encode_frame};
 pub use error::{EncodeError, PictureError};
 pub use jpeg_decoder::JpegDecoder;

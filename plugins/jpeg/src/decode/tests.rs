@@ -98,7 +98,7 @@ fn pictures_beyond_the_limits_are_refused() {
         for error in [
             decode_jpeg(&jpeg, &limits).unwrap_err(),
             decode_png(&png, &limits).unwrap_err(),
-            jpeg_size(&jpeg, &limits).unwrap_err(),
+            inspect_jpeg(&jpeg, &limits).unwrap_err(),
         ] {
             assert!(
                 matches!(error, PictureError::TooLarge { width: 64, height: 48, .. }),
@@ -125,7 +125,9 @@ fn a_truncated_picture_is_an_error_not_half_a_picture() {
     for length in 4..jpeg.len() {
         let error = decode_jpeg(&jpeg[..length], &Limits::default()).unwrap_err();
         assert!(matches!(error, PictureError::Jpeg { .. }), "{length} bytes: {error}");
+        assert!(inspect_jpeg(&jpeg[..length], &Limits::default()).is_err(), "{length} bytes");
     }
+    assert_eq!(inspect_jpeg(&jpeg, &Limits::default()).unwrap(), (64, 48));
     for length in (8..png.len() - 16).step_by(7) {
         let error = decode_picture(&png[..length]).unwrap_err();
         assert!(matches!(error, PictureError::Png { .. }), "{length} bytes: {error}");
