@@ -1,1 +1,28 @@
-//! Keepsight source: picture folders and MJPEG in AVI.
+//! Keepsight source: recorded pictures.
+//!
+//! `file:PATH` reads
+//! - a folder of JPEG or PNG pictures, in their names' natural order (`2.jpg` before `10.jpg`);
+//! - a folder as the MOT Challenge lays them out: `img1/` and `seqinfo.ini`, which gives the
+//!   frame rate; naming `img1` itself does the same;
+//! - a film of JPEGs in an AVI file (Motion JPEG);
+//! - a single JPEG or PNG.
+//!
+//! | parameter | default | |
+//! |---|---|---|
+//! | `loop` | 0 | 1: begins anew at the end |
+//! | `fps` | what the film or `seqinfo.ini` says, else what is wished, else 30 | 0.001–1000 |
+//!
+//! At native pace frames come when they are due, and none is left out; unpaced as fast as they
+//! are taken. Whatever is wrong with a file is an error that names it, and for an AVI the byte
+//! where it is. Sizes that a file claims are never believed beyond fixed limits.
+
+mod avi_reader;
+mod error;
+mod film;
+mod natural_order;
+mod picture_folder;
+mod seqinfo;
+mod settings;
+mod source;
+
+pub use source::FileSource;

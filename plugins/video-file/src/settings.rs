@@ -1,0 +1,70 @@
+//! What a file's URI says.
+
+use std::path::PathBuf;
+
+use keepsight_contract::{SourceError, SourceFault, SourceUri, SourceUriError};
+
+/// What to read and how, all of it checked.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Settings {
+    pub(crate) path: PathBuf,
+    /// Begins anew at the end.
+    pub(crate) repeat: bool,
+    /// Frames a second, whatever the file says.
+    pub(crate) rate: Option<f64>,
+}
+
+impl Settings {
+    /// Reads path and parameters.
+    ///
+    /// # Errors
+    /// Invalid, naming what is wrong.
+    pub(crate) fn of(uri: &SourceUri) -> Result<Self, SourceError> {
+        uri.expect_params(&["loop", "fps"])?;
+        if uri.path().is_empty() {
+            return Err(SourceError::new(SourceFault::Invalid, "file: names no file")
+                .hint("write file:PATH"));
+        }
+        let bad = |name: &str, expected: &str| SourceUriError::BadParam {
+            name: name.to_owned(),
+            value: uri.param(name).unwrap_or_default().to_owned(),
+            expected: expected.to_owned(),
+        };
+        let repeat = match uri.param("loop") {
+            None | Some("0" | "false") => false,
+            Some("1" | "true") => true,
+            Some(_) => return Err(bad("loop", "0 or 1").into()),
+        };
+        let expected = "a rate of 0.001 to 1000";
+        let rate = uri.parsed_param::<f64>("fps", expected)?;
+        if rate.is_some_and(|rate| !(0.001..=1000.0).contains(&rate)) {
+            return Err(bad("fps", expected).into());
+        }
+        Ok(Self { path: uri.path().into(), repeat, rate })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_read_and_wrong_ones_named() {
+        let read = |text: &str| Settings::of(&text.parse().unwrap());
+        let expected = Settings { path: "/a/b c".into(), repeat: true, rate: Some(12.5) };
+        assert_eq!(read("file:/a/b c?loop=1&fps=12.5").unwrap(), expected);
+        let plain = Settings { path: "x.avi".into(), repeat: false, rate: None };
+        assert_eq!(read("file:x.avi").unwrap(), plain);
+        for (text, named) in [
+            ("file:", "no file"),
+            ("file:x?loop=2", "loop"),
+            ("file:x?fps=0", "fps"),
+            ("file:x?fps=x", "fps"),
+            ("file:x?rate=3", "rate"),
+        ] {
+            let error = read(text).unwrap_err();
+            assert_eq!(error.fault(), SourceFault::Invalid);
+            assert!(error.reason().contains(named), "{text}: {error}");
+        }
+    }
+}
