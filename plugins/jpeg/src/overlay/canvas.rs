@@ -1,6 +1,6 @@
 //! Lines, filled areas and letters on a picture; what lies outside it is left out.
 
-use super::font::{GLYPH_ADVANCE, GLYPH_HEIGHT, GLYPH_WIDTH, glyph};
+use super::font::{GLYPH_ADVANCE, GLYPH_WIDTH, LINE_HEIGHT, descent, glyph};
 use crate::Picture;
 
 /// Draws into a picture. Coordinates are pixels from the top left corner and may lie anywhere.
@@ -77,7 +77,7 @@ impl<'a> Canvas<'a> {
     pub(super) fn text(&mut self, x: i32, y: i32, text: &str, scale: i32, colour: [u8; 3]) {
         for (nth, letter) in text.chars().take(TEXT_LETTERS_MAX).enumerate() {
             let left = x.saturating_add(nth as i32 * GLYPH_ADVANCE as i32 * scale);
-            for (row, bits) in glyph(letter).iter().enumerate() {
+            for (row, bits) in (descent(letter)..).zip(glyph(letter)) {
                 for column in 0..GLYPH_WIDTH as i32 {
                     if bits >> (GLYPH_WIDTH as i32 - 1 - column) & 1 == 1 {
                         let px = left.saturating_add(column * scale);
@@ -120,7 +120,7 @@ impl<'a> Canvas<'a> {
 pub(super) fn text_extent(text: &str, scale: i32) -> [i32; 2] {
     let letters = text.chars().take(TEXT_LETTERS_MAX).count() as i32;
     let width = (letters * GLYPH_ADVANCE as i32 - 1).max(0) * scale;
-    [width, GLYPH_HEIGHT as i32 * scale]
+    [width, LINE_HEIGHT as i32 * scale]
 }
 
 fn blend(pixel: &mut [u8], colour: [u8; 3], opacity: u8) {

@@ -1,9 +1,9 @@
-//! The built-in bitmap font: printable ASCII, 5 × 7 pixels a letter.
+//! The built-in bitmap font: printable ASCII, 5 × 7 pixels a letter, and a row for descenders.
 
 /// Columns of a letter.
 pub(super) const GLYPH_WIDTH: u32 = 5;
-/// Rows of a letter.
-pub(super) const GLYPH_HEIGHT: u32 = 7;
+/// Rows of a line, from the highest letter's top to the lowest one's bottom.
+pub(super) const LINE_HEIGHT: u32 = 8;
 /// From one letter's left edge to the next one's.
 pub(super) const GLYPH_ADVANCE: u32 = GLYPH_WIDTH + 1;
 
@@ -15,6 +15,11 @@ pub(super) fn glyph(letter: char) -> &'static [u8; 7] {
         _ => '?' as usize - ' ' as usize,
     };
     &GLYPHS[index]
+}
+
+/// By how many rows a letter hangs below the others.
+pub(super) fn descent(letter: char) -> u32 {
+    u32::from(matches!(letter, 'g' | 'p' | 'q' | 'y' | ',' | ';'))
 }
 
 #[rustfmt::skip]
