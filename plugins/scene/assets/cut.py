@@ -52,7 +52,6 @@ FIGURES = {
 
 def cut(name, photograph, outer, inner, height):
     picture = cv2.imread(photograph)
-    # A margin, so that the mask can reach the photograph's edge.
     mask = np.full(picture.shape[:2], cv2.GC_BGD, np.uint8)
     cv2.fillPoly(mask, [np.array(outer)], cv2.GC_PR_FGD)
     cv2.fillPoly(mask, [np.array(inner)], cv2.GC_FGD)
