@@ -44,6 +44,7 @@ rm /dev/videofoo /dev/video-9
 # Row b: busy, in the format that is wanted, and in another.
 for format in NV12 RGB3; do
   v4l2-ctl -d /dev/video0 -v width=640,height=480,pixelformat=$format >/dev/null
+  : >/tmp/holder # or what the last one left would be taken for this one's
   v4l2-ctl -d /dev/video0 --stream-mmap --stream-count=10000 >/tmp/holder 2>&1 &
   holder=$!
   await 10 /tmp/holder '<'
