@@ -1,0 +1,47 @@
+# The index of commands. Set-up is part of each: packages are named before they are installed.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+# What building needs beside cargo: a C linker, and libclang for the bindings to V4L2.
+BUILD_PACKAGES := gcc libc6-dev libclang-dev
+# What tests need beside that: a Vulkan driver that runs on the CPU, for the GPU kernels.
+TEST_PACKAGES := mesa-vulkan-drivers libvulkan1
+
+help: ## list the commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+
+run: setup ## track the generated scene and serve health on http://127.0.0.1:8787 (ARGS="--source camera:0")
+	cargo run --release --locked -- run $(ARGS)
+
+test: setup-tests ## check and test everything that needs neither camera, GPU nor data
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- --deny warnings
+	cargo check --locked --no-default-features
+	cargo test --workspace --locked
+
+bench: setup ## measure everything that needs no GPU
+	cargo bench --workspace --locked
+
+gpu-bench: setup ## measure the kernels on this machine's GPU
+	cargo bench --locked -p keepsight-video-tracker --bench preprocess
+
+camera-test: setup ## run the release binary beside a real V4L2 camera, in a small virtual machine
+	cargo build --release --locked
+	cargo build --release --locked -p keepsight-camera --example capture
+	tests/camera-vm/run.sh target/release/keepsight
+
+deny: ## check licences and sources of all dependencies
+	@command -v cargo-deny >/dev/null || { echo "installing cargo-deny"; cargo install --locked cargo-deny; }
+	cargo deny check bans licenses sources
+
+dist: setup ## build the release binary: target/release/keepsight
+	cargo build --release --locked
+
+setup:
+	@tests/setup.sh $(BUILD_PACKAGES)
+
+setup-tests:
+	@tests/setup.sh $(BUILD_PACKAGES) $(TEST_PACKAGES)
+
+.PHONY: help run test bench gpu-bench camera-test deny dist setup setup-tests
