@@ -97,7 +97,11 @@ pub fn choose(wish: &GpuWish, input: &ModelInput) -> Result<Choice, ChoiceError>
         #[cfg(not(feature = "gpu"))]
         GpuPolicy::Required => Err(ChoiceError::NotBuilt),
         #[cfg(not(feature = "gpu"))]
-        GpuPolicy::Auto => Ok(Choice::cpu("this build has no GPU support".to_owned(), None)),
+        GpuPolicy::Auto => {
+            // There is nothing to time.
+            let _ = input;
+            Ok(Choice::cpu("this build has no GPU support".to_owned(), None))
+        }
         #[cfg(feature = "gpu")]
         GpuPolicy::Required => {
             let device = wish.open()?;
