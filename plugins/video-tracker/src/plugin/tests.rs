@@ -365,4 +365,33 @@ mod with_the_bundled_model {
         let frame = bench.frame(0, 64, 64);
         bench.call("track", Value::Null, frame).unwrap();
     }
+
+    /// The device is lost under a running stream: the frame is answered all the same.
+    #[cfg(feature = "gpu")]
+    #[test]
+    fn a_lost_gpu_costs_no_frame() {
+        use crate::preprocess::PreprocessPath;
+
+        let config = json!({"gpu": "required", "software_gpu": true, "threads": 1});
+        if let Err(InitError::Unmet(finding)) = init(&config, &RecordingHost::new()) {
+            eprintln!("skipped: {}", finding.reason);
+            return;
+        }
+        let mut bench = Bench::new(config.clone());
+        bench.track(0);
+        assert_eq!(bench.recording.degraded(), []);
+
+        let Some(PreprocessPath::Gpu(device)) = bench.plugin.eye.as_ref().map(|eye| &eye.path)
+        else {
+            panic!("the GPU was required")
+        };
+        device.retire();
+        bench.track(1);
+        let [degraded] = &bench.recording.degraded()[..] else { panic!("it was not told") };
+        assert_eq!(degraded.code, "gpu.cpu_fallback");
+
+        bench.session = open(&bench.plugin, &bench.recording, config).unwrap();
+        bench.track(2);
+        assert_eq!(bench.recording.host().histogram("detect_ms").snapshot().count, 3);
+    }
 }

@@ -16,14 +16,14 @@ use crate::{
 #[derive(Debug)]
 pub struct VideoTracker {
     /// None where detections are given.
-    eye: Option<Eye>,
+    pub(super) eye: Option<Eye>,
     identities: Identities,
 }
 
 #[derive(Debug)]
-struct Eye {
+pub(super) struct Eye {
     detector: Detector,
-    path: PreprocessPath,
+    pub(super) path: PreprocessPath,
 }
 
 /// What a call of `detect` may say.
