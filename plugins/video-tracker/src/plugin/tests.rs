@@ -7,10 +7,9 @@ use std::{
 };
 
 use keepsight_contract::{
-    CallContext, CallError, CancelToken, Detections, Frame, FrameSize, InitError, OutputKind,
-    OverlayShape, PixelBuffer, PixelFormat, Plugin, Request, Requirement, Response, StreamInfo,
-    TrackState, Tracks,
-    testing::{RecordingHost, call_context, frames},
+    CallError, Detections, Frame, FrameSize, InitError, OutputKind, OverlayShape, PixelBuffer,
+    PixelFormat, Plugin, Request, Requirement, Response, StreamInfo, TrackState, Tracks,
+    testing::{RecordingHost, call_context},
 };
 use serde_json::{Value, json};
 
@@ -310,6 +309,8 @@ fn the_manifest_names_what_a_stream_runs() {
 
 #[cfg(feature = "bundled-model")]
 mod with_the_bundled_model {
+    use keepsight_contract::{CallContext, CancelToken, testing::frames};
+
     use super::*;
 
     #[test]
