@@ -3,22 +3,29 @@ use std::{
     collections::BTreeMap,
     io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc},
     thread,
     time::{Duration, Instant},
 };
 
 use keepsight_contract::{
-    Counter, Degradation, Gauge, Histogram, HistogramSnapshot, Host, HostServices, StopToken,
+    Counter, Degradation, Finding, Gauge, Histogram, HistogramSnapshot, Host, HostServices,
+    Requirement, StopToken,
 };
 use serde_json::Value;
 
-use crate::sandbox::{self, Phase, SandboxScope};
+use super::DependencyChecker;
+use super::Fault;
+use crate::{
+    lifecycle::{Cause, LifecycleState},
+    sandbox::{self, Phase, SandboxScope},
+};
 
 /// What the runtime does for one plugin instance or source; the contract's [`Host`] hides it.
 pub struct InstanceHost {
     name: Arc<str>,
     state_dir: Option<PathBuf>,
+    checker: OnceLock<Arc<DependencyChecker>>,
     parts: Mutex<Parts>,
     publish: Arc<dyn Fn(HostEvent) + Send + Sync>,
 }
@@ -38,7 +45,7 @@ struct OwnedThread {
     ended: mpsc::Receiver<()>,
 }
 
-/// What an instance told the runtime by itself.
+/// What happened in an instance, for whoever follows it.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum HostEvent {
@@ -46,6 +53,8 @@ pub enum HostEvent {
     Published {
         /// Name of the instance.
         instance: Arc<str>,
+        /// The stream whose session published it, where it was one's.
+        stream: Option<Arc<str>>,
         /// Kind of the event.
         kind: String,
         /// What belongs to it.
@@ -59,6 +68,28 @@ pub enum HostEvent {
         generation: u64,
         /// Name of the thread and the panic's message.
         message: String,
+    },
+    /// The instance took a step that its history keeps, or is said better why it is in its state.
+    Turned {
+        /// Name of the instance.
+        instance: Arc<str>,
+        /// Where it stood before; `None` for the registration.
+        from: Option<LifecycleState>,
+        /// Where it stands.
+        to: LifecycleState,
+        /// Why.
+        cause: Cause,
+        /// Its generation after the step.
+        generation: u64,
+    },
+    /// A session, a call or the loading ended by a fault.
+    Faulted {
+        /// Name of the instance.
+        instance: Arc<str>,
+        /// The generation in which it happened.
+        generation: u64,
+        /// What happened.
+        fault: Fault,
     },
 }
 
@@ -92,9 +123,15 @@ impl InstanceHost {
         Arc::new(Self {
             name: Arc::from(name),
             state_dir: state_root.map(|root| root.join("plugins").join(name)),
+            checker: OnceLock::new(),
             parts: Mutex::new(parts),
             publish: Arc::new(publish),
         })
+    }
+
+    /// Gives the host probes; of two calls the first counts.
+    pub fn set_checker(&self, checker: Arc<DependencyChecker>) {
+        let _ = self.checker.set(checker);
     }
 
     /// What to hand to the plugin.
@@ -105,6 +142,10 @@ impl InstanceHost {
     /// Says whose work counts from now on.
     pub fn set_scope(&self, scope: SandboxScope) {
         self.parts().scope = scope;
+    }
+
+    pub(super) fn tell(&self, event: HostEvent) {
+        (self.publish)(event);
     }
 
     /// Degradations now in force.
@@ -199,7 +240,8 @@ impl HostServices for InstanceHost {
 
     fn event(&self, kind: &str, data: Value) {
         let (instance, kind) = (self.name.clone(), kind.to_owned());
-        (self.publish)(HostEvent::Published { instance, kind, data });
+        let stream = SandboxScope::current().and_then(|scope| scope.stream().cloned());
+        self.tell(HostEvent::Published { instance, stream, kind, data });
     }
 
     fn degraded(&self, degradation: Degradation) {
@@ -222,6 +264,10 @@ impl HostServices for InstanceHost {
         if parts.degraded.len() < before {
             tracing::info!(plugin = %self.name, %code, "recovered");
         }
+    }
+
+    fn check(&self, requirement: &Requirement) -> Option<Finding> {
+        self.checker.get().map(|checker| checker.check(requirement))
     }
 
     fn state_dir(&self) -> Option<PathBuf> {

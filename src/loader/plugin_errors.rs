@@ -1,6 +1,6 @@
-use std::{borrow::Cow, time::Duration};
+use std::{backtrace::Backtrace, borrow::Cow, sync::Arc, time::Duration};
 
-use keepsight_contract::Finding;
+use keepsight_contract::{CallError, Finding};
 
 use crate::{
     lifecycle::{Cause, LifecycleState},
@@ -49,7 +49,7 @@ pub enum LoadError {
 }
 
 /// A fault of an instance, as its history, health and logs show it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Fault {
     /// A stable code, such as `run.panicked`.
     pub code: Cow<'static, str>,
@@ -61,6 +61,9 @@ pub struct Fault {
     pub stream: Option<String>,
     /// Where in the source, for a panic.
     pub location: Option<String>,
+    /// The stack at a panic, where it was kept. Its names are looked up when it is formatted,
+    /// which takes tens of milliseconds.
+    pub backtrace: Option<Arc<Backtrace>>,
 }
 
 /// Why a call of a tool gave nothing.
@@ -152,9 +155,11 @@ impl LoadError {
 impl Fault {
     /// What the sandbox caught in a session of `stream`.
     pub fn caught(fault: &RunFault, stream: Option<&str>) -> Self {
-        let location = match fault {
-            RunFault::Panicked { report, .. } => report.location.clone(),
-            _ => None,
+        let (location, backtrace) = match fault {
+            RunFault::Panicked { report, .. } => {
+                (report.location.clone(), report.backtrace.clone())
+            }
+            _ => (None, None),
         };
         Self {
             code: Cow::Borrowed(fault.code()),
@@ -162,6 +167,7 @@ impl Fault {
             hint: fault.hint().to_owned(),
             stream: stream.map(str::to_owned),
             location,
+            backtrace,
         }
     }
 
@@ -173,12 +179,23 @@ impl Fault {
             hint: "the log shows what the plugin did before".to_owned(),
             stream: stream.map(str::to_owned),
             location: None,
+            backtrace: None,
         }
     }
 
     /// The same as the cause of a transition.
     pub fn cause(&self) -> Cause {
         Cause::new(self.code.clone(), self.reason.clone()).with_hint(self.hint.clone())
+    }
+}
+
+/// The stable code of what a call gave instead of a response.
+pub(crate) fn call_error_code(error: &CallError) -> &'static str {
+    match error {
+        CallError::BadArguments(_) => "run.bad_arguments",
+        CallError::Broken(_) => "run.broken",
+        CallError::Cancelled => "run.cancelled",
+        _ => "run.failed",
     }
 }
 

@@ -7,8 +7,9 @@ use std::{
 use keepsight_contract::{Degradation, Finding, Host, Manifest, PluginFunctions};
 
 use super::{
-    CatalogEntry, DependencyChecker, Fault, Generation, InstanceHost, InstanceSpec, RunStatistics,
-    ToolCall, ToolError, ToolOutcome, statistics::StatisticsSnapshot, tool_calls::ToolPool,
+    CatalogEntry, DependencyChecker, Fault, Generation, HostEvent, InstanceHost, InstanceSpec,
+    RunStatistics, ToolCall, ToolError, ToolOutcome, statistics::StatisticsSnapshot,
+    tool_calls::ToolPool,
 };
 use crate::{
     lifecycle::{Cause, LifecycleEvent, LifecycleManager, LifecycleState, Transition},
@@ -138,6 +139,7 @@ impl PluginInstance {
     ) -> Arc<Self> {
         let scope = SandboxScope::new(spec.name.as_str(), None, 1);
         host.set_scope(scope.clone());
+        host.set_checker(checker.clone());
         let life = Life {
             manager: LifecycleManager::new(Instant::now()),
             scope,
@@ -301,9 +303,10 @@ impl PluginInstance {
         Some(Attachment { instance: self.clone(), generation: generation.clone() })
     }
 
-    /// Counts a run; says how many have failed in a row.
-    pub fn record_run(&self, succeeded: bool, took: Duration) -> u32 {
-        self.statistics.record(succeeded, took, Instant::now())
+    /// Counts a run, by the code of its `error` where it gave none; says how many have failed in
+    /// a row.
+    pub fn record_run(&self, error: Option<&'static str>, took: Duration) -> u32 {
+        self.statistics.record(error, took, Instant::now())
     }
 
     /// A session of `generation` ended by a fault.
@@ -313,7 +316,7 @@ impl PluginInstance {
             plugin = %self.spec.name, stream, code = %fault.code, reason = %fault.reason,
             location = fault.location.as_deref(), "a session ended by a fault"
         );
-        keep_fault(&mut self.life(), fault.clone());
+        self.note_fault(fault.clone(), generation);
         let name = self.spec.name.clone();
         self.tell(InstanceEvent::SessionFaulted { name, generation, fault });
     }
@@ -321,15 +324,15 @@ impl PluginInstance {
     /// Nothing that `generation` does would succeed any more: FAILED.
     pub fn broke(&self, fault: Fault, generation: u64) {
         let cause = fault.cause();
-        let ended = {
+        self.note_fault(fault, generation);
+        let (ended, step) = {
             let mut life = self.life();
-            keep_fault(&mut life, fault);
             let broken = LifecycleEvent::Broken;
-            if life.manager.apply_stamped(generation, broken, cause, Instant::now()).is_err() {
-                return;
-            }
-            life.current.take()
+            let step = life.manager.apply_stamped(generation, broken, cause, Instant::now());
+            let Ok(step) = step else { return };
+            (life.current.take(), step)
         };
+        self.publish(step);
         self.after_end(ended);
         tracing::error!(plugin = %self.spec.name, reason = %self.life().manager.cause().reason,
             "the instance is FAILED");
@@ -341,18 +344,17 @@ impl PluginInstance {
     ///
     /// Says whether the lifecycle allowed it; [`load`](Self::load) comes next then.
     pub fn begin_again(&self, event: LifecycleEvent) -> bool {
-        let ended = {
+        let (ended, step) = {
             let mut life = self.life();
-            if life.manager.apply(event, event, Instant::now()).is_err() {
-                return false;
-            }
+            let Ok(step) = life.manager.apply(event, event, Instant::now()) else { return false };
             life.quarantined = false;
             let ended = life.current.take();
             let scope = SandboxScope::new(self.name(), None, life.manager.generation());
             self.host.set_scope(scope.clone());
             life.scope = scope;
-            ended
+            (ended, step)
         };
+        self.publish(step);
         let leaving = ended.as_ref().map(Arc::downgrade);
         self.after_end(ended);
         if let Some(leaving) = leaving {
@@ -379,10 +381,14 @@ impl PluginInstance {
         let mut life = self.life();
         if life.manager.state() == LifecycleState::Failed {
             tracing::error!(plugin = %self.spec.name, reason = %cause.reason, "quarantined");
-            life.manager.explain(cause);
+            life.manager.explain(cause.clone());
             life.quarantined = true;
+            let (state, generation) = (life.manager.state(), life.manager.generation());
             drop(life);
             self.changed.notify_all();
+            let instance = Arc::from(self.name());
+            let from = Some(state);
+            self.host.tell(HostEvent::Turned { instance, from, to: state, cause, generation });
         }
     }
 
@@ -436,7 +442,7 @@ impl PluginInstance {
         findings: Vec<Finding>,
         outcome: Result<Arc<Generation>, (LifecycleEvent, Cause)>,
     ) {
-        {
+        let step = {
             let mut life = self.life();
             let (event, cause, generation) = match outcome {
                 Ok(generation) => {
@@ -446,15 +452,20 @@ impl PluginInstance {
                 Err((event, cause)) => (event, cause, None),
             };
             let now = Instant::now();
-            if life.manager.apply_stamped(number, event, cause, now).is_ok() {
+            let step = life.manager.apply_stamped(number, event, cause, now);
+            if step.is_ok() {
                 life.current = generation;
                 life.findings = findings;
                 let manager = &life.manager;
                 tracing::info!(plugin = %self.spec.name, state = %manager.state(),
                     reason = %manager.cause().reason, "loading ended");
             }
-        }
+            step
+        };
         self.changed.notify_all();
+        if let Ok(step) = step {
+            self.publish(step);
+        }
         self.tell(InstanceEvent::LoadEnded { name: self.spec.name.clone() });
     }
 
@@ -465,6 +476,24 @@ impl PluginInstance {
             LifecycleState::Loaded => Ok(life.manager.generation()),
             state => Err(state),
         }
+    }
+
+    /// Keeps a fault for the report, and publishes it.
+    pub(super) fn note_fault(&self, fault: Fault, generation: u64) {
+        {
+            let mut life = self.life();
+            if life.faults.len() == FAULTS_KEPT {
+                life.faults.pop_front();
+            }
+            life.faults.push_back((Instant::now(), fault.clone()));
+        }
+        self.host.tell(HostEvent::Faulted { instance: Arc::from(self.name()), generation, fault });
+    }
+
+    fn publish(&self, step: Transition) {
+        let Transition { from, to, cause, generation, .. } = step;
+        let instance = Arc::from(self.name());
+        self.host.tell(HostEvent::Turned { instance, from, to, cause, generation });
     }
 
     fn step(&self, life: &mut Life, event: LifecycleEvent, cause: impl Into<Cause>) {
@@ -523,13 +552,6 @@ fn readiness(life: &Life) -> Readiness {
         (None, LifecycleState::Failed) if life.quarantined => Readiness::Absent,
         _ => Readiness::Coming,
     }
-}
-
-fn keep_fault(life: &mut Life, fault: Fault) {
-    if life.faults.len() == FAULTS_KEPT {
-        life.faults.pop_front();
-    }
-    life.faults.push_back((Instant::now(), fault));
 }
 
 /// Faults that an instance's report shows.

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use keepsight_contract::{Finding, InitError};
 
-use super::{Generation, LoadError, PluginInstance};
+use super::{Fault, Generation, LoadError, PluginInstance};
 use crate::{lifecycle::LifecycleEvent, sandbox::Phase};
 
 impl PluginInstance {
@@ -24,8 +24,12 @@ impl PluginInstance {
                 Ok(())
             }
             Err(error) => {
-                let event = match error {
+                let event = match &error {
                     LoadError::Unmet { .. } => LifecycleEvent::RequirementUnmet,
+                    LoadError::Fault(fault) => {
+                        self.note_fault(Fault::caught(fault, None), number);
+                        LifecycleEvent::InitFailed
+                    }
                     _ => LifecycleEvent::InitFailed,
                 };
                 self.loaded(number, findings, Err((event, error.cause())));

@@ -1,5 +1,5 @@
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -16,7 +16,8 @@ pub struct RunStatistics {
 #[derive(Clone, Debug, Default)]
 struct Counts {
     success: u64,
-    error: u64,
+    /// By code; codes are constants of this program, so they are few.
+    errors: BTreeMap<&'static str, u64>,
     failed_in_a_row: u32,
     last_used: Option<Instant>,
     recent: VecDeque<Duration>,
@@ -29,6 +30,8 @@ pub struct StatisticsSnapshot {
     pub success_count: u64,
     /// Runs that gave an error, panicked or timed out.
     pub error_count: u64,
+    /// The same by code, such as `run.timed_out`.
+    pub errors: BTreeMap<&'static str, u64>,
     /// When the last run ended.
     pub last_used: Option<Instant>,
     /// How long it took.
@@ -40,16 +43,20 @@ pub struct StatisticsSnapshot {
 }
 
 impl RunStatistics {
-    /// Counts a run that ended at `now`; says how many have failed in a row.
-    pub fn record(&self, succeeded: bool, took: Duration, now: Instant) -> u32 {
+    /// Counts a run that ended at `now`, by the code of its `error` where it gave none; says how
+    /// many have failed in a row.
+    pub fn record(&self, error: Option<&'static str>, took: Duration, now: Instant) -> u32 {
         self.milliseconds.record(took.as_secs_f64() * 1e3);
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        if succeeded {
-            counts.success += 1;
-            counts.failed_in_a_row = 0;
-        } else {
-            counts.error += 1;
-            counts.failed_in_a_row += 1;
+        match error {
+            None => {
+                counts.success += 1;
+                counts.failed_in_a_row = 0;
+            }
+            Some(code) => {
+                *counts.errors.entry(code).or_default() += 1;
+                counts.failed_in_a_row += 1;
+            }
         }
         counts.last_used = Some(now);
         if counts.recent.len() == RECENT_RUNS {
@@ -65,7 +72,8 @@ impl RunStatistics {
         let sum: Duration = counts.recent.iter().sum();
         StatisticsSnapshot {
             success_count: counts.success,
-            error_count: counts.error,
+            error_count: counts.errors.values().sum(),
+            errors: counts.errors,
             last_used: counts.last_used,
             last: counts.recent.back().copied(),
             average: (!counts.recent.is_empty()).then(|| sum / counts.recent.len() as u32),
@@ -87,7 +95,7 @@ mod tests {
         let now = Instant::now();
         assert_eq!(statistics.snapshot().average, None);
         for milliseconds in 1..=20 {
-            statistics.record(true, Duration::from_millis(milliseconds), now);
+            statistics.record(None, Duration::from_millis(milliseconds), now);
         }
         let snapshot = statistics.snapshot();
         assert_eq!(snapshot.average, Some(Duration::from_micros(15_500)));
@@ -98,7 +106,11 @@ mod tests {
     #[test]
     fn failures_in_a_row_end_with_a_success() {
         let statistics = RunStatistics::default();
-        let run = |succeeded| statistics.record(succeeded, Duration::ZERO, Instant::now());
-        assert_eq!([run(false), run(false), run(true), run(false)], [1, 2, 0, 1]);
+        let run = |error| statistics.record(error, Duration::ZERO, Instant::now());
+        let (failed, late) = (Some("run.failed"), Some("run.timed_out"));
+        assert_eq!([run(failed), run(late), run(None), run(failed)], [1, 2, 0, 1]);
+        let snapshot = statistics.snapshot();
+        assert_eq!((snapshot.success_count, snapshot.error_count), (1, 3));
+        assert_eq!(snapshot.errors, BTreeMap::from([("run.failed", 2), ("run.timed_out", 1)]));
     }
 }

@@ -131,7 +131,7 @@ impl ToolPool {
                     std::mem::take(&mut *in_work.lock().unwrap_or_else(PoisonError::into_inner));
                 drop(attached);
                 if let RunFault::TimedOut { limit, .. } = fault {
-                    instance.record_run(false, limit);
+                    instance.record_run(Some(fault.code()), limit);
                 }
                 instance.session_faulted(Fault::caught(&fault, None), generation);
                 if let Some(reply) = reply {
@@ -245,7 +245,7 @@ impl PluginInstance {
             let _ = seat.run(Phase::Close, limits.close, move |_| drop(session));
             return Err(ToolError::GivenUp { reason: "the result came too late".to_owned() });
         }
-        self.record_run(matches!(outcome, Ok(Ok(_))), took);
+        self.record_run(error_code(&outcome), took);
         let result = match outcome {
             Ok(Ok(response)) => Ok(ToolOutcome { response: Arc::new(response), took }),
             Ok(Err(error)) => Err(self.call_failed(generation, error)),
@@ -274,6 +274,17 @@ impl PluginInstance {
             CallError::Cancelled => ToolError::GivenUp { reason },
             _ => ToolError::Fault { code: "run.failed".to_owned(), reason },
         }
+    }
+}
+
+/// The code under which a run's outcome is counted, where it is an error.
+pub(crate) fn error_code<T>(
+    outcome: &Result<Result<T, CallError>, RunFault>,
+) -> Option<&'static str> {
+    match outcome {
+        Ok(Ok(_)) => None,
+        Ok(Err(error)) => Some(call_error_code(error)),
+        Err(fault) => Some(fault.code()),
     }
 }
 

@@ -13,7 +13,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Counter, Gauge, Histogram};
+use crate::{Counter, Finding, Gauge, Histogram, Requirement};
 
 /// What the runtime does for one plugin instance or source. Cloning shares it.
 #[derive(Clone)]
@@ -72,6 +72,11 @@ pub trait HostServices: Send + Sync {
     fn degraded(&self, degradation: Degradation);
     /// Clears the degradation of that code.
     fn recovered(&self, code: &str);
+    /// What this host's probes find about a requirement; `None` where it has no probes.
+    fn check(&self, requirement: &Requirement) -> Option<Finding> {
+        let _ = requirement;
+        None
+    }
     /// Where state can be kept, if anywhere.
     fn state_dir(&self) -> Option<PathBuf>;
 }
@@ -136,6 +141,12 @@ impl Host {
     /// Says that what [`Host::degraded`] reported under `code` is well again.
     pub fn recovered(&self, code: &str) {
         self.0.recovered(code);
+    }
+
+    /// Whether something is there that would be welcome and isn't required, as the host's probes
+    /// find; `None` where the host has no probes. It may take as long as a probe may.
+    pub fn check(&self, requirement: &Requirement) -> Option<Finding> {
+        self.0.check(requirement)
     }
 
     /// A folder of the instance's own that outlives the process, or `None` where the host has

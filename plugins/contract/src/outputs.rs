@@ -98,9 +98,9 @@ pub struct Track {
 pub enum TrackState {
     /// Seen too seldom to be sure.
     Tentative,
-    /// Seen in this frame.
+    /// Seen in the last frame that was looked at for objects.
     Confirmed,
-    /// Not seen in this frame; where it should be by its motion.
+    /// Not seen when last looked for; where it should be by its motion.
     Coasting,
     /// Not seen for so long that its place is a guess.
     Lost,

@@ -9,7 +9,9 @@ use std::{
 
 use serde_json::Value;
 
-use crate::{Counter, Degradation, Gauge, Histogram, Host, HostServices, StopToken};
+use crate::{
+    Counter, Degradation, Finding, Gauge, Histogram, Host, HostServices, Requirement, StopToken,
+};
 
 /// A host that keeps what a plugin tells it. Cloning shares it.
 #[derive(Clone, Default)]
@@ -25,6 +27,7 @@ struct Records {
     threads: Vec<(StopToken, thread::JoinHandle<()>)>,
     scopes_entered: usize,
     state_dir: Option<PathBuf>,
+    finding: Option<Finding>,
 }
 
 impl RecordingHost {
@@ -37,6 +40,13 @@ impl RecordingHost {
     pub fn with_state_dir(folder: impl Into<PathBuf>) -> Self {
         let host = Self::new();
         host.records().state_dir = Some(folder.into());
+        host
+    }
+
+    /// A host whose probes find `finding`, whatever they are asked.
+    pub fn with_finding(finding: Finding) -> Self {
+        let host = Self::new();
+        host.records().finding = Some(finding);
         host
     }
 
@@ -112,6 +122,10 @@ impl HostServices for RecordingHost {
 
     fn recovered(&self, code: &str) {
         self.records().degraded.retain(|known| known.code != code);
+    }
+
+    fn check(&self, _: &Requirement) -> Option<Finding> {
+        self.records().finding.clone()
     }
 
     fn state_dir(&self) -> Option<PathBuf> {

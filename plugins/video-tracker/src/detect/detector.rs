@@ -1,5 +1,5 @@
 use std::fmt;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use keepsight_contract::{Detection, Frame, Scope};
 
@@ -23,6 +23,18 @@ pub struct Detector {
 pub struct DetectScratch {
     tensor: Vec<f32>,
     candidates: Vec<Candidate>,
+    times: DetectTimes,
+}
+
+/// How long the steps of one detection took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DetectTimes {
+    /// From the frame's bytes to the network's input.
+    pub preprocess: Duration,
+    /// The network.
+    pub network: Duration,
+    /// From its outputs to detections.
+    pub decode: Duration,
 }
 
 /// Which of the boxes that a model gives are detections.
@@ -52,6 +64,13 @@ pub enum DetectError {
         /// What the engine said.
         reason: String,
     },
+}
+
+impl DetectScratch {
+    /// How long the steps of the last detection took.
+    pub fn times(&self) -> DetectTimes {
+        self.times
+    }
 }
 
 impl Detector {
@@ -94,17 +113,27 @@ impl Detector {
         deadline: Instant,
     ) -> Result<Vec<Detection>, DetectError> {
         scratch.tensor.resize(self.input().elements(), 0.0);
+        let began = Instant::now();
         let placement = preprocessor.run(frame, deadline, &mut scratch.tensor)?;
+        let prepared = Instant::now();
         let outputs = self
             .network
             .run(&scratch.tensor)
             .map_err(|failure| DetectError::Network { reason: failure.to_string() })?;
 
+        let ran = Instant::now();
+
         let candidates = &mut scratch.candidates;
         candidates.clear();
         self.decode(&outputs, &placement, options, candidates);
         suppress(candidates, options.overlap_max, options.detections_max);
-        Ok(candidates.iter().filter_map(|candidate| self.detection(candidate)).collect())
+        let found = candidates.iter().filter_map(|candidate| self.detection(candidate)).collect();
+        scratch.times = DetectTimes {
+            preprocess: prepared - began,
+            network: ran - prepared,
+            decode: ran.elapsed(),
+        };
+        Ok(found)
     }
 
     fn decode(

@@ -23,7 +23,7 @@ mod suppress;
 mod yolox;
 
 pub use description::{Family, ModelDescription};
-pub use detector::{DetectError, DetectOptions, DetectScratch, Detector};
+pub use detector::{DetectError, DetectOptions, DetectScratch, DetectTimes, Detector};
 pub use model_error::ModelError;
 pub use model_file::ModelFile;
 

@@ -42,6 +42,9 @@ pub(super) struct Finder {
     pub(super) preprocessor: Preprocessor,
     pub(super) scratch: DetectScratch,
     detect_ms: Histogram,
+    preprocess_ms: Histogram,
+    network_ms: Histogram,
+    decode_ms: Histogram,
 }
 
 /// The frame before.
@@ -228,6 +231,9 @@ impl Finder {
             preprocessor,
             scratch: DetectScratch::default(),
             detect_ms: host.histogram("detect_ms"),
+            preprocess_ms: host.histogram("detect_preprocess_ms"),
+            network_ms: host.histogram("detect_network_ms"),
+            decode_ms: host.histogram("detect_decode_ms"),
         }
     }
 
@@ -256,8 +262,17 @@ impl Finder {
             }
             found => found,
         };
-        self.detect_ms.record(began.elapsed().as_secs_f64() * 1e3);
-        Ok(found?)
+        let found = found?;
+        let times = self.scratch.times();
+        for (histogram, time) in [
+            (&self.detect_ms, began.elapsed()),
+            (&self.preprocess_ms, times.preprocess),
+            (&self.network_ms, times.network),
+            (&self.decode_ms, times.decode),
+        ] {
+            histogram.record(time.as_secs_f64() * 1e3);
+        }
+        Ok(found)
     }
 }
 

@@ -356,6 +356,25 @@ mod with_the_bundled_model {
 
     /// With the driver there is: the kernel's path, or a reason for the CPU's.
     #[cfg(feature = "gpu")]
+    /// The host's probes found no GPU in their own process, so this one doesn't look.
+    #[cfg(feature = "gpu")]
+    #[test]
+    fn automatic_choice_believes_the_hosts_probes() {
+        let none = keepsight_contract::Finding::unmet(
+            "dependency.gpu_missing",
+            "GPU",
+            "none seen",
+            "buy one",
+        );
+        let recording = RecordingHost::with_finding(none);
+        init(&json!({}), &recording).expect("the CPU does it");
+        let degraded = recording.degraded();
+        assert_eq!(
+            (degraded[0].reason.as_str(), degraded[0].hint.as_str()),
+            ("none seen", "buy one")
+        );
+    }
+
     #[test]
     fn automatic_choice_works_or_says_why_not() {
         let mut bench = Bench::new(json!({"threads": 1}));

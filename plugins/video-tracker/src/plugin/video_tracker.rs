@@ -1,5 +1,5 @@
 use keepsight_contract::{
-    CallContext, CallError, ConfigError, GpuRequirement, Host, InitError, Manifest,
+    CallContext, CallError, ConfigError, Finding, GpuRequirement, Host, InitError, Manifest,
     ModelFileRequirement, OutputKind, Plugin, Ratio, Request, Requirement, Response, StreamInfo,
     Tool, register_plugin,
 };
@@ -9,7 +9,7 @@ use serde_json::json;
 use super::{Config, Session, identities::Identities, session::Finder, settings::Settings};
 use crate::{
     detect::{Detector, ModelDescription, ModelFile},
-    preprocess::{GpuPolicy, PreprocessPath, choose},
+    preprocess::{Choice, GpuPolicy, PreprocessPath, choose},
 };
 
 /// Detects and tracks: what all streams share, which is the model and the way to it.
@@ -165,9 +165,12 @@ impl Eye {
         };
         let detector = Detector::load(file, config.detector_threads(), &host.scope())
             .map_err(|error| error.unmet())?;
-        let choice = choose(&config.gpu_wish(), detector.input()).map_err(|error| error.unmet())?;
+        let choice = match no_gpu(config, host) {
+            Some(finding) => Choice::without_gpu(finding),
+            None => choose(&config.gpu_wish(), detector.input()).map_err(|error| error.unmet())?,
+        };
         match choice.degraded_hint {
-            Some(hint) => host.degraded(CPU_FALLBACK, choice.reason, hint),
+            Some(hint) => host.degraded(CPU_FALLBACK, choice.reason, hint.into_owned()),
             None => {
                 let path = if choice.path.is_gpu() { "the GPU" } else { "the CPU" };
                 tracing::info!(path, reason = choice.reason, "chose where to prepare frames");
@@ -184,6 +187,21 @@ impl Eye {
         }
         Finder::new(preprocessor, host)
     }
+}
+
+/// What the host's probes found instead of a GPU, where one would be used. Only once they have
+/// found one does this process touch its driver: drivers crash, and a probe's process may.
+fn no_gpu(config: &Config, host: &Host) -> Option<Finding> {
+    let wish = config.gpu_wish();
+    if wish.policy != GpuPolicy::Auto || cfg!(not(feature = "gpu")) {
+        return None;
+    }
+    let wanted = GpuRequirement {
+        adapter: wish.adapter,
+        software_allowed: wish.software_allowed,
+        ..GpuRequirement::default()
+    };
+    host.check(&Requirement::Gpu(wanted)).filter(|finding| !finding.met)
 }
 
 #[cfg(feature = "bundled-model")]

@@ -1,6 +1,8 @@
 //! GPU or CPU: what the configuration asks for, what is there, and which is
 //! faster.
 
+use std::borrow::Cow;
+
 use keepsight_contract::{Finding, InitError};
 use serde::Deserialize;
 
@@ -47,7 +49,7 @@ pub struct Choice {
     pub reason: String,
     /// What a person can do where the CPU was taken for lack of a usable GPU;
     /// `None` where nothing is amiss.
-    pub degraded_hint: Option<&'static str>,
+    pub degraded_hint: Option<Cow<'static, str>>,
 }
 
 /// The path that all sessions of an instance take.
@@ -158,8 +160,14 @@ impl ChoiceError {
 }
 
 impl Choice {
+    /// The CPU, since a probe found no GPU that will do.
+    pub fn without_gpu(finding: Finding) -> Self {
+        let degraded_hint = Some(Cow::Owned(finding.hint));
+        Self { path: PreprocessPath::Cpu, reason: finding.reason, degraded_hint }
+    }
+
     fn cpu(reason: String, degraded_hint: Option<&'static str>) -> Self {
-        Self { path: PreprocessPath::Cpu, reason, degraded_hint }
+        Self { path: PreprocessPath::Cpu, reason, degraded_hint: degraded_hint.map(Cow::Borrowed) }
     }
 }
 
