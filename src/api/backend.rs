@@ -4,7 +4,7 @@ use keepsight_contract::{Frame, Response};
 
 use crate::{
     health::HealthSource,
-    inspector::StreamReport,
+    inspector::{Metrics, StreamReport},
     loader::{ToolCall, ToolError, ToolOutcome},
     supervisor::ReloadError,
 };
@@ -26,6 +26,9 @@ pub trait Backend: HealthSource {
     /// The newest result on a stream: of `plugin`, or of the first plugin there that gives tracks,
     /// else of its first plugin.
     fn latest(&self, stream: &str, plugin: Option<&str>) -> Option<LatestResult>;
+
+    /// Every number of the process.
+    fn metrics(&self) -> Metrics;
 
     /// Runs a tool and waits for its result, at most until the call's deadline.
     ///

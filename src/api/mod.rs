@@ -9,8 +9,10 @@
 
 mod backend;
 mod connection;
+mod exposition;
 mod guard;
 mod http_server;
+mod metrics_api;
 mod plugins_api;
 mod request_handler;
 mod routes;

@@ -22,7 +22,7 @@ use tokio::{
 use super::{
     Backend,
     guard::Guard,
-    plugins_api,
+    metrics_api, plugins_api,
     routes::{Access, Route},
     snapshots::Snapshots,
     status_table::SOON,
@@ -112,6 +112,7 @@ impl RequestHandler {
         match route {
             Route::Health(route) => route.answer(backend),
             Route::Manifest { plugin } => plugins_api::manifest(backend, &plugin),
+            Route::Metrics => metrics_api::metrics(backend),
             Route::Streams => streams_api::streams(backend),
             Route::Stream { stream } => streams_api::stream(backend, &stream),
             Route::Tracks { stream, plugin } => {

@@ -5,6 +5,7 @@
 //! GET  /v1/plugins/{name}/manifest                what the plugin is and does
 //! POST /v1/plugins/{name}/tools/{tool}/run        one call
 //! POST /v1/plugins/{name}/reload                  build it anew
+//! GET  /metrics                                   every number, for Prometheus
 //! GET  /v1/streams                                every stream
 //! GET  /v1/streams/{name}                         one stream
 //! GET  /v1/streams/{name}/tracks[?plugin=]        its newest tracks
@@ -22,6 +23,7 @@ pub(super) enum Route {
     Manifest { plugin: String },
     Run { plugin: String, tool: String },
     Reload { plugin: String },
+    Metrics,
     Streams,
     Stream { stream: String },
     Tracks { stream: String, plugin: Option<String> },
@@ -53,6 +55,7 @@ impl Route {
                 Some(Self::Run { plugin: name.to_owned(), tool: tool.to_owned() })
             }
             ["v1", "plugins", name, "reload"] => Some(Self::Reload { plugin: name.to_owned() }),
+            ["metrics"] => Some(Self::Metrics),
             ["v1", "streams"] => Some(Self::Streams),
             // `/v1/streams/` is another path, and no stream has an empty name.
             ["v1", "streams", name] if !name.is_empty() => {
@@ -88,9 +91,11 @@ impl Route {
             Self::Health(HealthRoute::Livez | HealthRoute::Readyz { .. }) => Access::Probe,
             Self::Health(_) | Self::Manifest { .. } => Access::Public,
             Self::Run { .. } | Self::Reload { .. } => Access::Change,
-            Self::Streams | Self::Stream { .. } | Self::Tracks { .. } | Self::Snapshot { .. } => {
-                Access::Private
-            }
+            Self::Metrics
+            | Self::Streams
+            | Self::Stream { .. }
+            | Self::Tracks { .. }
+            | Self::Snapshot { .. } => Access::Private,
         }
     }
 }

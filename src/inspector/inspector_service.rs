@@ -5,12 +5,14 @@ use std::{
 };
 
 use super::{
-    Liveness, PluginReport, Readiness, ReadinessCheck, StreamPluginReport, StreamReport, Verdict,
+    FeedMetrics, Liveness, Metrics, PluginMetrics, PluginReport, ProcessMetrics, Readiness,
+    ReadinessCheck, StreamMetrics, StreamPluginReport, StreamReport, Verdict,
+    process_files::ProcessStatus,
 };
 use crate::{
-    loader::{InstanceReport, PluginRegistry},
+    loader::{InstanceReport, PluginInstance, PluginRegistry},
     sandbox::Sandbox,
-    streams::{self, MailboxMode, SourceState, StreamsRegistry},
+    streams::{self, MailboxMode, SourceState, Stream, StreamsRegistry},
     supervisor::Supervisor,
 };
 
@@ -20,6 +22,7 @@ pub struct InspectorService {
     supervisor: Arc<Supervisor>,
     sandbox: Arc<Sandbox>,
     streams: OnceLock<StreamsRegistry>,
+    begun: Instant,
 }
 
 impl InspectorService {
@@ -29,7 +32,7 @@ impl InspectorService {
         supervisor: Arc<Supervisor>,
         sandbox: Arc<Sandbox>,
     ) -> Self {
-        Self { registry, supervisor, sandbox, streams: OnceLock::new() }
+        Self { registry, supervisor, sandbox, streams: OnceLock::new(), begun: Instant::now() }
     }
 
     /// Adds the streams; of two calls the first counts.
@@ -55,6 +58,25 @@ impl InspectorService {
     /// Every stream, sorted by name.
     pub fn streams(&self) -> Vec<StreamReport> {
         self.stream_reports().into_iter().map(describe_stream).collect()
+    }
+
+    /// Every number of the process.
+    pub fn metrics(&self) -> Metrics {
+        let status = ProcessStatus::now();
+        Metrics {
+            process: ProcessMetrics {
+                uptime: self.begun.elapsed(),
+                abandoned: self.sandbox.abandoned_total(),
+                resident_bytes: status.resident_bytes,
+                threads: status.threads,
+            },
+            plugins: self.registry.instances().map(|each| self.plugin_metrics(each)).collect(),
+            streams: self
+                .streams
+                .get()
+                .map(|streams| streams.streams().map(stream_metrics).collect())
+                .unwrap_or_default(),
+        }
     }
 
     /// Whether the process can be left running.
@@ -112,6 +134,24 @@ impl InspectorService {
         Readiness { checks }
     }
 
+    fn plugin_metrics(&self, instance: &PluginInstance) -> PluginMetrics {
+        let report = instance.report();
+        PluginMetrics {
+            state: report.state,
+            quarantined: report.quarantined,
+            generation: report.generation,
+            success_count: report.statistics.success_count,
+            errors: report.statistics.errors,
+            run_ms: report.statistics.milliseconds,
+            restarts: self.supervisor.supervision(&report.name).restarts,
+            abandoned: self.sandbox.abandoned_of(&report.name),
+            degraded: report.degraded,
+            own: instance.services().metrics(),
+            plugin: report.plugin,
+            name: report.name,
+        }
+    }
+
     fn stream_reports(&self) -> Vec<streams::StreamReport> {
         self.streams
             .get()
@@ -162,6 +202,28 @@ impl InspectorService {
             manifest: report.manifest,
             name: report.name,
         }
+    }
+}
+
+fn stream_metrics(stream: &Stream) -> StreamMetrics {
+    let report = stream.report();
+    let feeds = report.feeds.into_iter().map(|feed| FeedMetrics {
+        plugin: feed.plugin,
+        state: feed.state,
+        processed: feed.processed,
+        dropped: feed.dropped,
+        errors: feed.errors,
+        latency_ms: feed.latency_ms,
+    });
+    StreamMetrics {
+        name: report.name,
+        scheme: stream.scheme().to_owned(),
+        state: report.status.state,
+        frames_in: report.status.frames_in,
+        last_frame_age: report.status.last_frame_age(Instant::now()),
+        reconnects: report.status.reconnects,
+        plugins: feeds.collect(),
+        own: stream.source_metrics(),
     }
 }
 

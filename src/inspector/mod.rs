@@ -3,9 +3,12 @@
 //! Reports are copied out under short locks and own what they hold; nothing here serialises.
 
 mod inspector_service;
+mod metrics;
+mod process_files;
 mod report;
 
 pub use inspector_service::InspectorService;
+pub use metrics::{FeedMetrics, Metrics, PluginMetrics, ProcessMetrics, StreamMetrics};
 pub use report::{
     Liveness, PluginReport, Readiness, ReadinessCheck, StreamPluginReport, StreamReport, Verdict,
 };

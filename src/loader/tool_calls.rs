@@ -7,7 +7,7 @@ use std::{
 use keepsight_contract::{CallError, Frame, Request, Response, StreamInfo};
 use serde_json::Value;
 
-use super::{Attachment, Fault, Generation, PluginInstance, ToolError};
+use super::{Attachment, Fault, Generation, PluginInstance, ToolError, call_error_code};
 use crate::sandbox::{Phase, RunFault, Worker, WorkerSeat};
 
 /// A call by HTTP.
@@ -278,9 +278,7 @@ impl PluginInstance {
 }
 
 /// The code under which a run's outcome is counted, where it is an error.
-pub(crate) fn error_code<T>(
-    outcome: &Result<Result<T, CallError>, RunFault>,
-) -> Option<&'static str> {
+fn error_code<T>(outcome: &Result<Result<T, CallError>, RunFault>) -> Option<&'static str> {
     match outcome {
         Ok(Ok(_)) => None,
         Ok(Err(error)) => Some(call_error_code(error)),

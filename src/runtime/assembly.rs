@@ -172,11 +172,12 @@ fn instance_spec(name: &str, plugin: &PluginConfig, config: &Config) -> Instance
 
 fn host(name: &str, config: &Config) -> Arc<InstanceHost> {
     InstanceHost::new(name, config.runtime.state_dir.as_deref(), |event| match event {
-        HostEvent::Published { instance, kind, data } => {
+        HostEvent::Published { instance, kind, data, .. } => {
             tracing::debug!(plugin = %instance, kind, %data, "event");
         }
         HostEvent::ThreadPanicked { instance, message, .. } => {
             tracing::error!(plugin = %instance, message, "a plugin's own thread panicked");
         }
+        _ => {}
     })
 }

@@ -6,7 +6,7 @@ use super::Runtime;
 use crate::{
     api::{Backend, LatestResult},
     health::HealthSource,
-    inspector::{Liveness, PluginReport, Readiness, StreamReport},
+    inspector::{Liveness, Metrics, PluginReport, Readiness, StreamReport},
     loader::{ToolCall, ToolError, ToolOutcome},
     streams,
     supervisor::ReloadError,
@@ -33,6 +33,10 @@ impl HealthSource for Runtime {
 impl Backend for Runtime {
     fn streams(&self) -> Vec<StreamReport> {
         self.inspector.streams()
+    }
+
+    fn metrics(&self) -> Metrics {
+        self.inspector.metrics()
     }
 
     fn latest(&self, stream: &str, plugin: Option<&str>) -> Option<LatestResult> {

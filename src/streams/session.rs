@@ -12,7 +12,7 @@ use super::{
     stream::StreamShared,
 };
 use crate::{
-    loader::{Attachment, Fault, Generation, Readiness},
+    loader::{Attachment, Fault, Generation, Readiness, call_error_code},
     sandbox::{Phase, RunFault, SandboxScope, WorkerSeat},
 };
 
@@ -71,7 +71,7 @@ fn abandoned(stream: &Arc<StreamShared>, index: usize, holding: &Holding, fault:
         return;
     }
     if let RunFault::TimedOut { limit, .. } = fault {
-        feed.instance.record_run(false, *limit);
+        feed.instance.record_run(Some(fault.code()), *limit);
         feed.failed();
     }
     let reported = Fault::caught(fault, Some(&stream.name));
@@ -231,13 +231,13 @@ fn frames(
         }
         match outcome {
             Ok(Ok(response)) => {
-                feed.instance.record_run(true, took);
+                feed.instance.record_run(None, took);
                 refusals_in_a_row = 0;
                 deliver(stream, index, work, Ok(Arc::new(response)), took);
             }
             Ok(Err(CallError::Cancelled)) if seat.stop_requested() => return End::Stopped,
             Ok(Err(error)) => {
-                feed.instance.record_run(false, took);
+                feed.instance.record_run(Some(call_error_code(&error)), took);
                 feed.failed();
                 deliver(stream, index, work, Err(error.to_string()), took);
                 refusals_in_a_row += 1;
@@ -252,7 +252,7 @@ fn frames(
             }
             Err(RunFault::Cancelled { .. }) => return End::Stopped,
             Err(fault) => {
-                feed.instance.record_run(false, took);
+                feed.instance.record_run(Some(fault.code()), took);
                 feed.failed();
                 deliver(stream, index, work, Err(fault.to_string()), took);
                 faulted(stream, feed, seat, generation, &fault);

@@ -15,7 +15,7 @@ use super::{
     session, source_worker,
 };
 use crate::{
-    loader::{Backoff, InstanceHost},
+    loader::{Backoff, InstanceHost, MetricsSnapshot},
     sandbox::{Sandbox, Worker},
 };
 
@@ -183,6 +183,16 @@ impl Stream {
     pub fn latest(&self, plugin: Option<&str>) -> Vec<LatestResult> {
         let wanted = |feed: &&Feed| plugin.is_none_or(|plugin| *feed.plugin == *plugin);
         self.0.feeds.iter().filter(wanted).filter_map(Feed::latest).collect()
+    }
+
+    /// What the source counts itself.
+    pub fn source_metrics(&self) -> MetricsSnapshot {
+        self.0.host.metrics()
+    }
+
+    /// Scheme of its source.
+    pub fn scheme(&self) -> &str {
+        self.0.source.scheme()
     }
 
     /// The newest frame, with or without results.

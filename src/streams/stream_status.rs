@@ -135,6 +135,10 @@ impl StreamStatus {
 }
 
 impl SourceState {
+    /// Each of them.
+    pub const ALL: [Self; 6] =
+        [Self::Opening, Self::Live, Self::Stalled, Self::Reconnecting, Self::Ended, Self::Failed];
+
     /// As the wire has it.
     pub fn as_str(self) -> &'static str {
         match self {

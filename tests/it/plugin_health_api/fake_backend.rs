@@ -9,7 +9,7 @@ use keepsight::{
     config::ServerConfig,
     health::HealthSource,
     inspector::{
-        Liveness, PluginReport, Readiness, SessionState, StreamPluginReport, StreamReport,
+        Liveness, Metrics, PluginReport, Readiness, SessionState, StreamPluginReport, StreamReport,
         StreamState,
     },
     lifecycle::LifecycleState,
@@ -29,6 +29,7 @@ pub(super) struct FakeBackend {
     pub(super) latest: Mutex<BTreeMap<String, LatestResult>>,
     pub(super) liveness: Liveness,
     pub(super) readiness: Readiness,
+    pub(super) metrics: Metrics,
     pub(super) run: Box<RunTool>,
     pub(super) reload: Box<Reload>,
 }
@@ -41,6 +42,7 @@ impl Default for FakeBackend {
             latest: Mutex::default(),
             liveness: Liveness::Alive,
             readiness: Readiness::default(),
+            metrics: Metrics::default(),
             run: Box::new(|_, _| panic!("no test asked for a call")),
             reload: Box::new(|_| panic!("no test asked for a reload")),
         }
@@ -83,6 +85,10 @@ impl Backend for FakeBackend {
     fn latest(&self, stream: &str, plugin: Option<&str>) -> Option<LatestResult> {
         let latest = self.latest.lock().unwrap().get(stream).cloned()?;
         plugin.is_none_or(|plugin| plugin == latest.plugin).then_some(latest)
+    }
+
+    fn metrics(&self) -> Metrics {
+        self.metrics.clone()
     }
 
     fn run_tool(&self, plugin: &str, call: ToolCall) -> Result<ToolOutcome, ToolError> {

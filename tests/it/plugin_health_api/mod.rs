@@ -3,9 +3,11 @@
 //! real runtime.
 
 mod end_to_end;
+mod exposition;
 mod fake_backend;
 mod guards;
 mod limits;
+mod metrics;
 mod plugins;
 mod serving;
 mod streams;
