@@ -2,6 +2,10 @@
 
 use std::process::ExitCode;
 
+/// Without it everything works, and what plugins allocate is neither known nor limited.
+#[global_allocator]
+static ALLOCATOR: keepsight::sandbox::CountingAllocator = keepsight::sandbox::CountingAllocator;
+
 fn main() -> ExitCode {
     keepsight::main()
 }

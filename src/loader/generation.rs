@@ -47,6 +47,11 @@ impl Generation {
         self.plugin.as_deref().expect("only drop takes the plugin out")
     }
 
+    /// In which its code runs; each session has one [below it](SandboxScope::session).
+    pub fn scope(&self) -> &SandboxScope {
+        &self.scope
+    }
+
     /// Whether another generation is to come, so that sessions should end.
     pub fn has_ended(&self) -> bool {
         self.ended.load(Relaxed)

@@ -213,7 +213,11 @@ impl HostServices for InstanceHost {
         let publish = self.publish.clone();
         thread::Builder::new().name(format!("{}-{name}", self.name)).spawn(move || {
             let _alive: mpsc::Sender<()> = alive;
-            if let Err(panic) = sandbox::contained(&scope, Phase::Thread, || task(token)) {
+            let outcome = {
+                let _entered = scope.enter();
+                sandbox::contained(&scope, Phase::Thread, || task(token))
+            };
+            if let Err(panic) = outcome {
                 publish(report(panic));
             }
         })?;

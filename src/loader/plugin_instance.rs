@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     lifecycle::{Cause, LifecycleEvent, LifecycleManager, LifecycleState, Transition},
-    sandbox::{Sandbox, SandboxScope},
+    sandbox::{MemoryAccount, MemoryUse, Sandbox, SandboxScope},
 };
 
 /// One configured instance of a plugin: its life, its present generation, its counts.
@@ -123,6 +123,9 @@ pub struct InstanceReport {
     pub critical: bool,
     /// How long it may be away before that counts.
     pub grace: Duration,
+    /// What the present generation and its sessions have of memory; `None` where this binary's
+    /// allocator doesn't measure it.
+    pub memory: Option<MemoryUse>,
 }
 
 impl PluginInstance {
@@ -137,7 +140,7 @@ impl PluginInstance {
         host: Arc<InstanceHost>,
         events: mpsc::Sender<InstanceEvent>,
     ) -> Arc<Self> {
-        let scope = SandboxScope::new(spec.name.as_str(), None, 1);
+        let scope = scope(&spec, 1, &sandbox);
         host.set_scope(scope.clone());
         host.set_checker(checker.clone());
         let life = Life {
@@ -237,6 +240,7 @@ impl PluginInstance {
             faults: life.faults.iter().cloned().collect(),
             critical: self.spec.critical,
             grace: self.spec.grace,
+            memory: life.scope.account().map(MemoryAccount::instance_use),
         }
     }
 
@@ -349,7 +353,7 @@ impl PluginInstance {
             let Ok(step) = life.manager.apply(event, event, Instant::now()) else { return false };
             life.quarantined = false;
             let ended = life.current.take();
-            let scope = SandboxScope::new(self.name(), None, life.manager.generation());
+            let scope = scope(&self.spec, life.manager.generation(), &self.sandbox);
             self.host.set_scope(scope.clone());
             life.scope = scope;
             (ended, step)
@@ -543,6 +547,12 @@ impl Drop for Attachment {
         drop(life);
         self.instance.changed.notify_all();
     }
+}
+
+/// In which a generation's code runs, with an account for what it allocates.
+fn scope(spec: &InstanceSpec, generation: u64, sandbox: &Sandbox) -> SandboxScope {
+    let account = sandbox.open_account(spec.limits.memory);
+    SandboxScope::new(spec.name.as_str(), None, generation).charging(account)
 }
 
 fn readiness(life: &Life) -> Readiness {

@@ -15,11 +15,11 @@ pub struct InstanceSpec {
     pub critical: bool,
     /// How long it may be away before that counts.
     pub grace: Duration,
-    /// How long its code may take.
+    /// What its code may take.
     pub limits: InstanceLimits,
 }
 
-/// How long an instance's code may take.
+/// How long an instance's code may take, and how much memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InstanceLimits {
     /// Building it.
@@ -30,6 +30,9 @@ pub struct InstanceLimits {
     pub call: Duration,
     /// Dropping a session or the instance.
     pub close: Duration,
+    /// What it and all of its sessions may have together, in bytes; `None` for no limit. It holds
+    /// where this binary's allocator [counts](crate::sandbox::CountingAllocator).
+    pub memory: Option<u64>,
 }
 
 impl InstanceSpec {
@@ -53,6 +56,7 @@ impl Default for InstanceLimits {
             frame: Duration::from_secs(5),
             call: Duration::from_secs(30),
             close: Duration::from_secs(5),
+            memory: None,
         }
     }
 }

@@ -227,6 +227,7 @@ impl PluginInstance {
         let limits = self.spec().limits;
         let info = StreamInfo::new("call").with_settings(self.spec().config.clone());
         let host = self.host();
+        let _engaged = seat.work_for(generation.scope().session(None));
         let opened = seat
             .run(Phase::Open, limits.call, |_| generation.plugin().open(&info, &host))
             .map_err(|fault| self.call_faulted(generation, fault))?;

@@ -166,6 +166,7 @@ fn instance_spec(name: &str, plugin: &PluginConfig, config: &Config) -> Instance
             frame: plugin.deadline.unwrap_or(limits.frame),
             call: limits.call,
             close: limits.shutdown,
+            memory: plugin.memory,
         },
     }
 }

@@ -132,7 +132,12 @@ impl CallSlot {
 
     /// Abandons exactly this call because its deadline has passed; `false` if it is over already.
     pub fn expire(&self, ticket: Ticket) -> bool {
-        self.abandon_where(AbandonReason::Deadline, |word| {
+        self.abandon_call(ticket, AbandonReason::Deadline)
+    }
+
+    /// As [`expire`](Self::expire), for another reason.
+    pub fn abandon_call(&self, ticket: Ticket, reason: AbandonReason) -> bool {
+        self.abandon_where(reason, |word| {
             word & TAG_MASK == RUNNING && word >> TICKET_SHIFT == ticket.0
         })
         .is_some()

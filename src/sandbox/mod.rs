@@ -11,6 +11,9 @@
 //! - A call that outlives its deadline is given up: its caller has [`RunFault::TimedOut`] at the
 //!   deadline (plus a grace of milliseconds), the thread is counted as abandoned, put into the idle
 //!   scheduling class, and taken off the count if it ever returns. Its late result is dropped.
+//! - Where the binary installs [`CountingAllocator`], a call that takes its instance beyond its
+//!   memory limit is cancelled, ends with [`RunFault::MemoryExceeded`], and is given up if it goes
+//!   on.
 //! - Abandoned threads are bounded, per instance and per process; beyond that nothing new starts.
 //!
 //! What it does not: a thread cannot be killed, so an abandoned one keeps its memory and, where
@@ -45,6 +48,7 @@ compile_error!(
 mod abandoned_threads;
 mod call_slot;
 mod idle_class;
+mod memory_guard;
 mod panic_capture;
 mod phase;
 mod run_fault;
@@ -55,6 +59,7 @@ mod worker;
 
 pub use abandoned_threads::AbandonedCount;
 pub use call_slot::{CallSlot, NotBegun, SlotState, Ticket};
+pub use memory_guard::{CountingAllocator, MemoryAccount, MemoryUse};
 pub use panic_capture::{PanicReport, contained, install_panic_hook};
 pub use phase::{AbandonReason, Phase};
 pub use run_fault::RunFault;

@@ -31,7 +31,8 @@ pub struct PanicReport {
     pub hook_replaced: bool,
 }
 
-/// Runs `f` on this thread, in `scope`, and catches its panic.
+/// Runs `f` on this thread, in `scope`, and catches its panic. What `f` allocates is charged to
+/// whomever this thread charges already.
 ///
 /// The payload is dropped here, and a panic of that is caught as well. A panic in a destructor
 /// that runs *because of* the panic ends the process: Rust aborts.
@@ -46,7 +47,7 @@ pub fn contained<R>(
     if scope.is_current() {
         caught(phase, f)
     } else {
-        let _entered = scope.enter();
+        let _entered = scope.attribute();
         caught(phase, f)
     }
 }

@@ -38,6 +38,8 @@ pub enum AbandonReason {
     Reload,
     /// The process, or what the worker worked for, is ending.
     Shutdown,
+    /// The call crossed its instance's memory limit.
+    Memory,
 }
 
 impl Phase {
@@ -87,7 +89,7 @@ impl fmt::Display for Phase {
 
 impl AbandonReason {
     /// Every reason, in declaration order.
-    pub const ALL: [Self; 3] = [Self::Deadline, Self::Reload, Self::Shutdown];
+    pub const ALL: [Self; 4] = [Self::Deadline, Self::Reload, Self::Shutdown, Self::Memory];
 
     /// The name used in codes and logs.
     #[must_use]
@@ -96,6 +98,7 @@ impl AbandonReason {
             Self::Deadline => "deadline",
             Self::Reload => "reload",
             Self::Shutdown => "shutdown",
+            Self::Memory => "memory",
         }
     }
 }

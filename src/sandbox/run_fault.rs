@@ -4,6 +4,8 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use keepsight_contract::Bytes;
+
 use super::{AbandonReason, PanicReport, Phase};
 
 /// Why a sandboxed call gave no result.
@@ -25,6 +27,17 @@ pub enum RunFault {
         phase: Phase,
         /// The time it had.
         limit: Duration,
+    },
+    /// The call, or its instance, took more memory than the instance and its sessions may have.
+    /// Where it didn't return soon after it was told, its thread is abandoned.
+    #[error("{phase} took its plugin to {}, beyond the limit of {}", Bytes(*used), Bytes(*limit))]
+    MemoryExceeded {
+        /// What ran.
+        phase: Phase,
+        /// What the instance and its sessions may have, in bytes.
+        limit: u64,
+        /// What they had when it was noticed, in bytes.
+        used: u64,
     },
     /// The worker was asked to stop, so the call was not begun, or not waited for.
     #[error("cancelled by {reason}")]
@@ -84,10 +97,23 @@ impl RunFault {
                 Phase::SourceClose => "source_close.timed_out",
                 Phase::Output => "output.timed_out",
             },
+            Self::MemoryExceeded { phase, .. } => match phase {
+                Phase::Probe => "probe.memory_exceeded",
+                Phase::Init => "init.memory_exceeded",
+                Phase::Open => "open.memory_exceeded",
+                Phase::Run => "run.memory_exceeded",
+                Phase::Close => "close.memory_exceeded",
+                Phase::Thread => "thread.memory_exceeded",
+                Phase::SourceOpen => "source_open.memory_exceeded",
+                Phase::SourceNext => "source_next.memory_exceeded",
+                Phase::SourceClose => "source_close.memory_exceeded",
+                Phase::Output => "output.memory_exceeded",
+            },
             Self::Cancelled { reason } => match reason {
                 AbandonReason::Deadline => "cancelled.deadline",
                 AbandonReason::Reload => "cancelled.reload",
                 AbandonReason::Shutdown => "cancelled.shutdown",
+                AbandonReason::Memory => "cancelled.memory",
             },
             Self::WorkerUnavailable { .. } => "sandbox.worker_unavailable",
             Self::InstanceCapReached { .. } => "sandbox.instance_cap_reached",
@@ -104,6 +130,9 @@ impl RunFault {
             }
             Self::TimedOut { .. } => {
                 "raise the time limit if the work is merely slow; otherwise the plugin hangs"
+            }
+            Self::MemoryExceeded { .. } => {
+                "raise the instance's `memory` if the work needs it; otherwise the plugin leaks"
             }
             Self::Cancelled { .. } => "try again once the reload is over",
             Self::WorkerUnavailable { .. } => {
@@ -128,6 +157,8 @@ mod tests {
             assert_eq!(panicked.code(), format!("{phase}.panicked"));
             let timed_out = RunFault::TimedOut { phase, limit: Duration::ZERO };
             assert_eq!(timed_out.code(), format!("{phase}.timed_out"));
+            let exceeded = RunFault::MemoryExceeded { phase, limit: 1, used: 2 };
+            assert_eq!(exceeded.code(), format!("{phase}.memory_exceeded"));
         }
         for reason in AbandonReason::ALL {
             assert_eq!(RunFault::Cancelled { reason }.code(), format!("cancelled.{reason}"));

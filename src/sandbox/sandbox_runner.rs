@@ -7,7 +7,8 @@ use keepsight_contract::CallContext;
 
 use super::abandoned_threads::AbandonedThreads;
 use super::{
-    AbandonedCount, Phase, RunFault, SandboxScope, Watchdog, Worker, WorkerSeat, install_panic_hook,
+    AbandonedCount, MemoryAccount, Phase, RunFault, SandboxScope, Watchdog, Worker, WorkerSeat,
+    install_panic_hook,
 };
 
 /// What all sandboxed threads of a process share: the watchdog, the limits, the abandoned ones.
@@ -108,6 +109,13 @@ impl Sandbox {
             answers.recv()
         });
         result.unwrap_or(Err(RunFault::TimedOut { phase, limit }))
+    }
+
+    /// An account for an instance and its sessions, which together may have `limit` bytes. `None`
+    /// where this binary's allocator measures nothing.
+    #[must_use]
+    pub fn open_account(&self, limit: Option<u64>) -> Option<MemoryAccount> {
+        MemoryAccount::open(limit, self.watchdog.thread())
     }
 
     /// Abandoned threads of the process.

@@ -5,7 +5,10 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::PanicReport;
+use super::{
+    MemoryAccount, PanicReport,
+    memory_guard::{Charge, charge},
+};
 
 thread_local! {
     static CURRENT: RefCell<Option<SandboxScope>> = const { RefCell::new(None) };
@@ -13,8 +16,9 @@ thread_local! {
 
 /// Names the instance, stream and generation that a thread works for. Cheap to clone.
 ///
-/// While a thread has [entered](Self::enter) a scope, its panics belong to that scope and its
-/// `tracing` events carry `plugin` and `stream`.
+/// While a thread has [entered](Self::enter) a scope, its panics belong to that scope, what it
+/// allocates is charged to the scope's account, if it has one, and its `tracing` events carry
+/// `plugin` and `stream`.
 #[derive(Clone)]
 pub struct SandboxScope {
     inner: Arc<Inner>,
@@ -24,6 +28,7 @@ struct Inner {
     instance: Arc<str>,
     stream: Option<Arc<str>>,
     generation: u64,
+    account: Option<MemoryAccount>,
     stray: Mutex<StrayPanics>,
 }
 
@@ -37,7 +42,9 @@ struct StrayPanics {
 #[must_use = "the scope is left when this is dropped"]
 #[derive(Debug)]
 pub struct ScopeGuard {
-    before: Option<SandboxScope>,
+    /// Dropped first, while the scope still holds the account.
+    _charge: Option<Charge>,
+    _before: Restore,
     _span: tracing::span::EnteredSpan,
     _stays_on_its_thread: PhantomData<*const ()>,
 }
@@ -46,9 +53,32 @@ impl SandboxScope {
     /// A scope for one instance's generation, and one of its streams.
     #[must_use]
     pub fn new(instance: impl Into<Arc<str>>, stream: Option<Arc<str>>, generation: u64) -> Self {
-        let instance = instance.into();
+        Self::with_account(instance.into(), stream, generation, None)
+    }
+
+    /// The same scope, charging to `account`; its panics are counted anew.
+    #[must_use]
+    pub fn charging(&self, account: Option<MemoryAccount>) -> Self {
+        let (instance, stream) = (self.instance().clone(), self.stream().cloned());
+        Self::with_account(instance, stream, self.generation(), account)
+    }
+
+    /// A scope for one session of this instance, on a stream or for a call, with an account of its
+    /// own where this one has one.
+    #[must_use]
+    pub fn session(&self, stream: Option<Arc<str>>) -> Self {
+        let account = self.account().map(MemoryAccount::open_session);
+        Self::with_account(self.instance().clone(), stream, self.generation(), account)
+    }
+
+    fn with_account(
+        instance: Arc<str>,
+        stream: Option<Arc<str>>,
+        generation: u64,
+        account: Option<MemoryAccount>,
+    ) -> Self {
         let stray = Mutex::new(StrayPanics::default());
-        Self { inner: Arc::new(Inner { instance, stream, generation, stray }) }
+        Self { inner: Arc::new(Inner { instance, stream, generation, account, stray }) }
     }
 
     /// The instance.
@@ -69,6 +99,12 @@ impl SandboxScope {
         self.inner.generation
     }
 
+    /// What is charged for memory, where that is measured.
+    #[must_use]
+    pub fn account(&self) -> Option<&MemoryAccount> {
+        self.inner.account.as_ref()
+    }
+
     /// The scope this thread is in.
     #[must_use]
     pub fn current() -> Option<Self> {
@@ -80,12 +116,20 @@ impl SandboxScope {
     /// Meant for threads that the sandbox did not start, a thread pool's for example. A panic there
     /// is not caught, only attributed: see [`stray_panics`](Self::stray_panics).
     pub fn enter(&self) -> ScopeGuard {
+        let mut entered = self.attribute();
+        entered._charge = self.account().map(|account| charge(account.tag()));
+        entered
+    }
+
+    /// As [`enter`](Self::enter), without charging anything.
+    pub(super) fn attribute(&self) -> ScopeGuard {
         let span = match self.stream() {
             Some(stream) => tracing::info_span!("plugin", plugin = %self.instance(), %stream),
             None => tracing::info_span!("plugin", plugin = %self.instance()),
         };
         ScopeGuard {
-            before: CURRENT.with(|current| current.replace(Some(self.clone()))),
+            _charge: None,
+            _before: Restore(CURRENT.with(|current| current.replace(Some(self.clone())))),
             _span: span.entered(),
             _stays_on_its_thread: PhantomData,
         }
@@ -127,9 +171,13 @@ impl fmt::Debug for SandboxScope {
     }
 }
 
-impl Drop for ScopeGuard {
+/// The scope to go back to.
+#[derive(Debug)]
+struct Restore(Option<SandboxScope>);
+
+impl Drop for Restore {
     fn drop(&mut self) {
-        CURRENT.with(|current| current.replace(self.before.take()));
+        drop(CURRENT.with(|current| current.replace(self.0.take())));
     }
 }
 

@@ -4,7 +4,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
 /// Sleeps until the earliest deadline of those it watches, and tells them that it is due.
@@ -72,6 +72,12 @@ impl Watchdog {
     #[must_use]
     pub fn instant(&self, nanos: u64) -> Instant {
         self.shared.epoch + Duration::from_nanos(nanos)
+    }
+
+    /// Its thread: to be unparked when something watched has become due by itself.
+    #[must_use]
+    pub(super) fn thread(&self) -> Thread {
+        self.thread.thread().clone()
     }
 
     /// Watches from now on, until [`release`](Self::release).

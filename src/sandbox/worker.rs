@@ -1,5 +1,6 @@
 //! One thread that runs foreign code, seen from inside and from outside.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,16 +11,33 @@ use std::time::{Duration, Instant};
 use keepsight_contract::{CallContext, CancelToken};
 
 use super::idle_class::NativeThread;
+use super::memory_guard::{Crossing, MemoryWatch, charge};
 use super::{
     AbandonReason, CallSlot, NotBegun, PanicReport, Phase, RunFault, Sandbox, SandboxScope,
-    SlotState, Ticket, Watchdog, Watched, contained,
+    ScopeGuard, SlotState, Ticket, Watchdog, Watched, contained,
 };
 
 /// The worker as its own thread sees it. It cannot leave that thread.
 #[derive(Debug)]
 pub struct WorkerSeat {
     seat: Arc<Seat>,
+    /// In which foreign code runs; the worker's own, or that of the session it has open.
+    scope: RefCell<Entered>,
     _stays_on_its_thread: PhantomData<*const ()>,
+}
+
+/// While it lives, the worker works for another scope than its own.
+#[must_use = "the worker goes back to its own scope when this is dropped"]
+#[derive(Debug)]
+pub struct Engagement<'a> {
+    seat: &'a WorkerSeat,
+}
+
+#[derive(Debug)]
+struct Entered {
+    /// Left before another one is entered.
+    guard: Option<ScopeGuard>,
+    scope: SandboxScope,
 }
 
 /// The worker as its owner sees it. Dropping it asks the worker to stop, and waits for nothing.
@@ -56,6 +74,7 @@ struct Seat {
     limit: AtomicU64,
     /// When the watchdog is to look at the running call: its deadline, then the end of its grace.
     due: AtomicU64,
+    memory: MemoryWatch,
     cancel: Mutex<Cancel>,
     on_abandon: Mutex<Option<OnAbandon>>,
     end: Mutex<End>,
@@ -89,11 +108,15 @@ impl WorkerSeat {
     /// this returns [`RunFault::TimedOut`] when `f` does, after dropping what `f` returned. `body`
     /// should return then, and need tell nobody: `on_abandon` does, though perhaps a moment later.
     ///
+    /// What `f` allocates is charged to the account of the worker's scope. A call that takes its
+    /// instance beyond its limit is told as well, and is given up after the same grace.
+    ///
     /// A call inside a call is part of the outer one: it is contained by itself, but has at most
     /// the outer one's time, and only the outer one is abandoned.
     ///
     /// # Errors
-    /// [`RunFault::Panicked`], [`RunFault::TimedOut`], and [`RunFault::Cancelled`] when the worker
+    /// [`RunFault::Panicked`], [`RunFault::TimedOut`], [`RunFault::MemoryExceeded`] even where `f`
+    /// heeded that it was cancelled, and [`RunFault::Cancelled`] when the worker
     /// was asked to stop and `f` was therefore not called; phases that close are called even then.
     pub fn run<R>(
         &self,
@@ -102,25 +125,70 @@ impl WorkerSeat {
         f: impl FnOnce(&CallContext) -> R,
     ) -> Result<R, RunFault> {
         let seat = &*self.seat;
+        let scope = &self.scope();
         let now = Instant::now();
         let (ticket, token) = match seat.begin(phase, limit, now) {
             Ok(begun) => begun,
-            Err(NotBegun::Running) => return seat.run_nested(phase, limit, now, f),
+            Err(NotBegun::Running) => return seat.run_nested(scope, phase, limit, now, f),
             Err(NotBegun::Stopped(reason)) => {
-                discard(&seat.scope, phase, f);
+                discard(scope, phase, f);
                 return Err(RunFault::Cancelled { reason });
             }
             Err(NotBegun::Ended) => unreachable!("only this thread ends the slot, after body"),
         };
-        let call = CallContext::new(now.checked_add(limit).unwrap_or(now + FOREVER), token);
-        let result = contained(&seat.scope, phase, || f(&call));
+        let mut call = CallContext::new(now.checked_add(limit).unwrap_or(now + FOREVER), token);
+        if let Some(account) = scope.account() {
+            call = call.with_memory(account.meter());
+        }
+        let result = match seat.memory.hopeless() {
+            Some(crossing) if !phase.is_closing() => {
+                discard(scope, phase, f);
+                Err(crossing.fault(phase))
+            }
+            _ => {
+                let _charged = charge(seat.memory.tag());
+                contained(scope, phase, || f(&call))
+                    .map_err(|report| RunFault::Panicked { phase, report })
+            }
+        };
         match seat.slot.finish(ticket) {
-            Ok(()) => result.map_err(|report| RunFault::Panicked { phase, report }),
+            Ok(()) => match seat.memory.crossing() {
+                Some(crossing) if !phase.is_closing() => {
+                    discard(scope, phase, result);
+                    Err(crossing.fault(phase))
+                }
+                _ => result,
+            },
             Err(reason) => {
-                discard(&seat.scope, phase, result);
-                Err(fault_of(reason, phase, limit))
+                discard(scope, phase, result);
+                Err(seat.fault_of(reason, phase, limit))
             }
         }
+    }
+
+    /// Runs foreign code in `scope`, that of a session for example, until the guard is dropped.
+    ///
+    /// # Panics
+    /// During a call: what runs can't change sides.
+    pub fn work_for(&self, scope: SandboxScope) -> Engagement<'_> {
+        assert!(
+            !matches!(self.seat.slot.state(), SlotState::Running { .. }),
+            "the scope changes between calls"
+        );
+        self.enter(scope);
+        Engagement { seat: self }
+    }
+
+    fn enter(&self, scope: SandboxScope) {
+        let mut entered = self.scope.borrow_mut();
+        entered.guard = None;
+        entered.guard = Some(scope.attribute());
+        self.seat.memory.set(scope.account());
+        entered.scope = scope;
+    }
+
+    fn scope(&self) -> SandboxScope {
+        self.scope.borrow().scope.clone()
     }
 
     /// Whether the worker should end: it was asked to stop, or given up.
@@ -140,6 +208,12 @@ impl WorkerSeat {
     #[must_use]
     pub fn is_abandoned(&self) -> bool {
         matches!(self.seat.slot.state(), SlotState::Abandoned { .. })
+    }
+}
+
+impl Drop for Engagement<'_> {
+    fn drop(&mut self) {
+        self.seat.enter(self.seat.seat.scope.clone());
     }
 }
 
@@ -163,6 +237,7 @@ impl Worker {
             started: AtomicU64::new(0),
             limit: AtomicU64::new(0),
             due: AtomicU64::new(Watchdog::NEVER),
+            memory: MemoryWatch::default(),
             cancel: Mutex::default(),
             on_abandon: Mutex::new(Some(on_abandon)),
             end: Mutex::default(),
@@ -263,11 +338,17 @@ impl Seat {
     /// The thread's main function.
     fn occupy(self: &Arc<Self>, body: impl FnOnce(&WorkerSeat)) {
         lock(&self.end).native = Some(NativeThread::current());
-        let entered = self.scope.enter();
-        let seat = WorkerSeat { seat: self.clone(), _stays_on_its_thread: PhantomData };
+        self.memory.set(self.scope.account());
+        let scope = self.scope.clone();
+        let entered = Entered { guard: Some(scope.attribute()), scope };
+        let seat = WorkerSeat {
+            seat: self.clone(),
+            scope: RefCell::new(entered),
+            _stays_on_its_thread: PhantomData,
+        };
         let outcome = contained(&self.scope, Phase::Thread, || body(&seat));
         self.leave(outcome);
-        drop(entered);
+        drop(seat);
     }
 
     fn leave(self: &Arc<Self>, outcome: Result<(), PanicReport>) {
@@ -317,6 +398,7 @@ impl Seat {
         // call that they see running, so what is taken here is this call's alone.
         let token = {
             let mut cancel = lock(&self.cancel);
+            self.memory.begin();
             if cancel.token.is_cancelled() {
                 cancel.token = CancelToken::default();
             }
@@ -329,6 +411,7 @@ impl Seat {
 
     fn run_nested<R>(
         &self,
+        scope: &SandboxScope,
         phase: Phase,
         limit: Duration,
         now: Instant,
@@ -339,9 +422,11 @@ impl Seat {
         let outer = self.sandbox.watchdog().instant(outer_nanos);
         let deadline = now.checked_add(limit).map_or(outer, |own| own.min(outer));
         let token = lock(&self.cancel).token.clone();
-        let call = CallContext::new(deadline, token);
-        contained(&self.scope, phase, || f(&call))
-            .map_err(|report| RunFault::Panicked { phase, report })
+        let mut call = CallContext::new(deadline, token);
+        if let Some(account) = scope.account() {
+            call = call.with_memory(account.meter());
+        }
+        contained(scope, phase, || f(&call)).map_err(|report| RunFault::Panicked { phase, report })
     }
 
     fn cancel(&self, reason: AbandonReason) {
@@ -384,6 +469,7 @@ impl Seat {
 impl Watched for Seat {
     fn due(&self) -> u64 {
         match self.slot.state() {
+            SlotState::Running { phase, .. } if self.is_alarming(phase) => 0,
             SlotState::Running { .. } => self.due.load(Ordering::Relaxed),
             _ => Watchdog::NEVER,
         }
@@ -393,30 +479,57 @@ impl Watched for Seat {
         let SlotState::Running { ticket, phase } = self.slot.state() else { return };
         let due = self.due.load(Ordering::Relaxed);
         let limit = Duration::from_nanos(self.limit.load(Ordering::Relaxed));
-        if due > now {
+        let outgrown = self.is_alarming(phase);
+        if due > now && !outgrown {
             return; // another call has begun since
         }
         {
             let mut cancel = lock(&self.cancel);
             // Under the lock the slot is asked once more: see `begin`.
-            let same = SlotState::Running { ticket, phase };
-            if cancel.told != Some(ticket) && self.slot.state() == same {
+            let same = self.slot.state() == SlotState::Running { ticket, phase };
+            if same && (outgrown || cancel.told != Some(ticket)) {
                 cancel.told = Some(ticket);
                 cancel.token.cancel();
                 let grace = nanos(self.sandbox.limits().grace);
+                let given_up = if outgrown {
+                    self.memory.tell();
+                    due.min(now.saturating_add(grace))
+                } else {
+                    due.saturating_add(grace)
+                };
                 // Fails only when the next call has stored its own.
-                let _ = self.due.compare_exchange(
-                    due,
-                    due.saturating_add(grace),
-                    Ordering::Relaxed,
-                    Ordering::Relaxed,
-                );
+                let _ =
+                    self.due.compare_exchange(due, given_up, Ordering::Relaxed, Ordering::Relaxed);
                 return;
             }
         }
-        if self.slot.expire(ticket) {
-            self.given_up(RunFault::TimedOut { phase, limit });
+        let told = self.memory.was_told();
+        let reason = if told { AbandonReason::Memory } else { AbandonReason::Deadline };
+        if self.slot.abandon_call(ticket, reason) {
+            self.given_up(self.fault_of(reason, phase, limit));
         }
+    }
+}
+
+impl Seat {
+    /// Whether the running call is to be told that it took too much memory.
+    fn is_alarming(&self, phase: Phase) -> bool {
+        !phase.is_closing() && self.memory.is_alarming()
+    }
+
+    fn fault_of(&self, reason: AbandonReason, phase: Phase, limit: Duration) -> RunFault {
+        match (reason, self.memory.crossing()) {
+            (AbandonReason::Deadline, _) => RunFault::TimedOut { phase, limit },
+            (AbandonReason::Memory, Some(crossing)) => crossing.fault(phase),
+            (reason, _) => RunFault::Cancelled { reason },
+        }
+    }
+}
+
+impl Crossing {
+    fn fault(self, phase: Phase) -> RunFault {
+        let Self { limit, used } = self;
+        RunFault::MemoryExceeded { phase, limit, used }
     }
 }
 
@@ -433,13 +546,6 @@ impl fmt::Debug for Seat {
 fn discard<T>(scope: &SandboxScope, phase: Phase, foreign: T) {
     if std::mem::needs_drop::<T>() {
         let _ = contained(scope, phase, || drop(foreign));
-    }
-}
-
-fn fault_of(reason: AbandonReason, phase: Phase, limit: Duration) -> RunFault {
-    match reason {
-        AbandonReason::Deadline => RunFault::TimedOut { phase, limit },
-        reason => RunFault::Cancelled { reason },
     }
 }
 

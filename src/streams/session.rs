@@ -70,9 +70,13 @@ fn abandoned(stream: &Arc<StreamShared>, index: usize, holding: &Holding, fault:
     if stream.is_stopped() {
         return;
     }
-    if let RunFault::TimedOut { limit, .. } = fault {
-        feed.instance.record_run(Some(fault.code()), *limit);
-        feed.failed();
+    match fault {
+        RunFault::TimedOut { limit, .. } => {
+            feed.instance.record_run(Some(fault.code()), *limit);
+            feed.failed();
+        }
+        RunFault::MemoryExceeded { .. } => feed.failed(),
+        _ => {}
     }
     let reported = Fault::caught(fault, Some(&stream.name));
     feed.instance.session_faulted(reported, held.generation);
@@ -179,6 +183,7 @@ fn session(
     let limits = feed.instance.spec().limits;
     let info = describe(stream, feed, &work.frame);
     let host = feed.instance.host();
+    let _engaged = seat.work_for(generation.scope().session(Some(stream.name.clone())));
     let opened = seat.run(Phase::Open, limits.frame, |_| generation.plugin().open(&info, &host));
     let end = match opened {
         Ok(Ok(mut session)) => {

@@ -6,3 +6,7 @@ mod plugin_loader;
 mod plugin_sandbox;
 mod streams;
 mod support;
+
+/// As the real binary does, so that memory is measured here too.
+#[global_allocator]
+static ALLOCATOR: keepsight::sandbox::CountingAllocator = keepsight::sandbox::CountingAllocator;

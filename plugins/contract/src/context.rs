@@ -1,4 +1,5 @@
 use std::{
+    fmt,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -14,16 +15,29 @@ use crate::CallError;
 pub struct CallContext {
     deadline: Instant,
     cancelled: CancelToken,
+    memory: Option<Arc<dyn MemoryMeter>>,
 }
 
 /// Tells a call that nobody waits for it any more. Cloning shares it.
 #[derive(Clone, Debug, Default)]
 pub struct CancelToken(Arc<AtomicBool>);
 
+/// The host's side of [`CallContext::memory_left`]; plugin authors don't need it.
+pub trait MemoryMeter: fmt::Debug + Send + Sync {
+    /// Bytes that may still be allocated; `None` where there is no limit.
+    fn memory_left(&self) -> Option<u64>;
+}
+
 impl CallContext {
-    /// A call that must answer by `deadline` and that `cancelled` can cancel.
+    /// A call that must answer by `deadline` and that `cancelled` can cancel. What it allocates is
+    /// not measured.
     pub fn new(deadline: Instant, cancelled: CancelToken) -> Self {
-        Self { deadline, cancelled }
+        Self { deadline, cancelled, memory: None }
+    }
+
+    /// The same call, whose memory is measured by `meter`.
+    pub fn with_memory(self, meter: Arc<dyn MemoryMeter>) -> Self {
+        Self { memory: Some(meter), ..self }
     }
 
     /// When the caller stops waiting.
@@ -52,10 +66,13 @@ impl CallContext {
         Ok(())
     }
 
-    /// Bytes that the plugin may still allocate, where the host measures that; `None` says that
-    /// it is not measured.
+    /// Bytes that the plugin instance, with all of its sessions, may still allocate; `None` says
+    /// that the host doesn't measure it, or sets no limit. An instance that takes more is
+    /// cancelled: see [`is_cancelled`](Self::is_cancelled).
+    ///
+    /// The host may know of the last few KiB on each thread a moment later.
     pub fn memory_left(&self) -> Option<u64> {
-        None
+        self.memory.as_ref().and_then(|meter| meter.memory_left())
     }
 }
 

@@ -67,7 +67,7 @@ pub mod testing;
 mod truth;
 mod units;
 
-pub use context::{CallContext, CancelToken};
+pub use context::{CallContext, CancelToken, MemoryMeter};
 pub use convert::LumaPlane;
 pub use errors::{BoxError, CallError, ConfigError, InitError};
 pub use frame::{
