@@ -1,4 +1,4 @@
-//! What the sandbox costs.
+//! What the sandbox costs, memory's accounting included.
 //!
 //! - `own thread`: a call that does nothing, direct and through the seat. Stands for a stream's
 //!   worker, which runs one call per frame. Budget: 150 ns more.
@@ -13,7 +13,12 @@ use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use keepsight::sandbox::{Phase, Sandbox, SandboxLimits, SandboxScope, Worker, WorkerSeat};
+use keepsight::sandbox::{
+    CountingAllocator, Phase, Sandbox, SandboxLimits, SandboxScope, Worker, WorkerSeat,
+};
+
+#[global_allocator]
+static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 criterion_group!(benches, own_thread, round_trip, answer_after_deadline, against_budgets);
 criterion_main!(benches);
@@ -107,7 +112,7 @@ fn sandboxed_round_trips(rounds: u64) -> Duration {
                 answer.send(sum.expect("nothing panics")).expect("it listens");
             }
         };
-        Some(sandbox.spawn_worker("bench", scope(), |_| {}, body).expect("a thread"))
+        Some(sandbox.spawn_worker("bench", scope(&sandbox), |_| {}, body).expect("a thread"))
     })
 }
 
@@ -131,7 +136,7 @@ fn latest_answer(workers: usize, spin: bool) -> Duration {
                 }
             };
             sandbox
-                .spawn_worker("held", scope(), on_abandon, move |seat| {
+                .spawn_worker("held", scope(&sandbox), on_abandon, move |seat| {
                     let held = seat.run(Phase::Run, limit, |_| {
                         *started.lock().expect("no panic") = Some(Instant::now());
                         let (open, lock, opened) = &*release;
@@ -189,7 +194,7 @@ fn on_worker(f: impl FnOnce(&WorkerSeat) -> Duration + Send + 'static) -> Durati
     let worker = sandbox
         .spawn_worker(
             "bench",
-            scope(),
+            scope(&sandbox),
             |_| {},
             move |seat| {
                 answer.send(f(seat)).expect("it listens");
@@ -201,8 +206,10 @@ fn on_worker(f: impl FnOnce(&WorkerSeat) -> Duration + Send + 'static) -> Durati
     elapsed
 }
 
-fn scope() -> SandboxScope {
-    SandboxScope::new("bench", None, 1)
+fn scope(sandbox: &Sandbox) -> SandboxScope {
+    let account = sandbox.open_account(Some(1 << 30));
+    assert!(account.is_some(), "the allocator counts");
+    SandboxScope::new("bench", None, 1).charging(account)
 }
 
 #[inline(never)]
