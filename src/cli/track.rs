@@ -38,6 +38,8 @@ pub(super) fn track(
     catalog: &Catalog,
     json: bool,
 ) -> Result<ExitStatus, Failure> {
+    TrackFiles::check_names(options.tracks.as_deref(), options.overlay.as_deref())
+        .map_err(|error| Failure::of(ExitStatus::Configuration, &error))?;
     let config = configuration(options, catalog)?;
     let (outcomes, results) = mpsc::sync_channel(OUTCOMES_WAITING);
     let probe_program =

@@ -9,16 +9,22 @@ use keepsight_jpeg::{AviWriter, Picture, encode, overlay};
 use serde_json::json;
 
 /// Where `track` writes to. Each file is written beside its place and moved there when it is
-/// whole, so that a run that fails leaves what was there before.
+/// whole, so that a run that fails leaves what was there before, and nothing else.
 pub(super) struct TrackFiles {
     tracks: Option<TracksFile>,
     film: Option<Film>,
 }
 
 struct TracksFile {
-    path: PathBuf,
+    place: Unfinished,
     format: TracksFormat,
     out: BufWriter<File>,
+}
+
+/// The place of a file that is not whole yet; what was written is removed unless it is finished.
+struct Unfinished {
+    path: PathBuf,
+    beside: PathBuf,
 }
 
 #[derive(Clone, Copy)]
@@ -28,7 +34,7 @@ enum TracksFormat {
 }
 
 struct Film {
-    path: PathBuf,
+    place: Unfinished,
     rate: f64,
     writer: Option<AviWriter<BufWriter<File>>>,
 }
@@ -37,7 +43,9 @@ struct Film {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum WriteError {
     #[error("{}: tracks are written to a .txt (MOT text) or a .jsonl (JSON Lines)", path.display())]
-    Ending { path: PathBuf },
+    TracksEnding { path: PathBuf },
+    #[error("{}: the film is written to an .avi", path.display())]
+    FilmEnding { path: PathBuf },
     #[error("cannot write {}", path.display())]
     Write { path: PathBuf, source: io::Error },
     #[error("cannot write the film {}", path.display())]
@@ -45,6 +53,20 @@ pub(super) enum WriteError {
 }
 
 impl TrackFiles {
+    /// Whether files can be written under these names, as far as can be told without trying.
+    pub(super) fn check_names(
+        tracks: Option<&Path>,
+        film: Option<&Path>,
+    ) -> Result<(), WriteError> {
+        tracks.map(TracksFormat::of).transpose()?;
+        match film {
+            Some(film) if film.extension().is_none_or(|ending| ending != "avi") => {
+                Err(WriteError::FilmEnding { path: film.to_owned() })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Opens the files; `rate` is the film's, in frames a second.
     pub(super) fn create(
         tracks: Option<&Path>,
@@ -52,7 +74,7 @@ impl TrackFiles {
         rate: f64,
     ) -> Result<Self, WriteError> {
         let tracks = tracks.map(TracksFile::create).transpose()?;
-        let film = film.map(|path| Film { path: path.to_owned(), rate, writer: None });
+        let film = film.map(|path| Film { place: Unfinished::at(path), rate, writer: None });
         Ok(Self { tracks, film })
     }
 
@@ -66,11 +88,11 @@ impl TrackFiles {
         if let Some(file) = &mut self.tracks {
             let empty = Tracks::default();
             let tracks = response.output::<Tracks>().unwrap_or(&empty);
-            file.add(index, tracks).map_err(|source| cannot_write(&file.path, source))?;
+            file.add(index, tracks).map_err(|source| cannot_write(&file.place.path, source))?;
         }
         if let Some(film) = &mut self.film {
             film.add(frame, response)
-                .map_err(|source| WriteError::Film { path: film.path.clone(), source })?;
+                .map_err(|source| WriteError::Film { path: film.place.path.clone(), source })?;
         }
         Ok(())
     }
@@ -78,29 +100,55 @@ impl TrackFiles {
     /// Puts the finished files in their places.
     pub(super) fn finish(self) -> Result<(), WriteError> {
         if let Some(mut file) = self.tracks {
-            let moved =
-                file.out.flush().and_then(|()| std::fs::rename(unfinished(&file.path), &file.path));
-            moved.map_err(|source| cannot_write(&file.path, source))?;
+            let place = &file.place;
+            let finished = file.out.flush().and_then(|()| place.finish());
+            finished.map_err(|source| cannot_write(&place.path, source))?;
         }
-        if let Some(Film { path, writer: Some(writer), .. }) = self.film {
+        if let Some(Film { place, writer: Some(writer), .. }) = self.film {
+            let path = &place.path;
             let failed = |source| WriteError::Film { path: path.clone(), source };
             writer.finish().map_err(|error| failed(error.into()))?;
-            std::fs::rename(unfinished(&path), &path)
-                .map_err(|source| cannot_write(&path, source))?;
+            place.finish().map_err(|source| cannot_write(path, source))?;
         }
         Ok(())
     }
 }
 
+impl Unfinished {
+    fn at(path: &Path) -> Self {
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(".part");
+        Self { path: path.to_owned(), beside: PathBuf::from(beside) }
+    }
+
+    fn finish(&self) -> io::Result<()> {
+        std::fs::rename(&self.beside, &self.path)
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        // Finished or never begun, it isn't there; otherwise nobody has a use for it.
+        let _ = std::fs::remove_file(&self.beside);
+    }
+}
+
+impl TracksFormat {
+    fn of(path: &Path) -> Result<Self, WriteError> {
+        match path.extension().and_then(|ending| ending.to_str()) {
+            Some("txt") => Ok(Self::Mot),
+            Some("jsonl") => Ok(Self::JsonLines),
+            _ => Err(WriteError::TracksEnding { path: path.to_owned() }),
+        }
+    }
+}
+
 impl TracksFile {
     fn create(path: &Path) -> Result<Self, WriteError> {
-        let format = match path.extension().and_then(|ending| ending.to_str()) {
-            Some("txt") => TracksFormat::Mot,
-            Some("jsonl") => TracksFormat::JsonLines,
-            _ => return Err(WriteError::Ending { path: path.to_owned() }),
-        };
-        let file = File::create(unfinished(path)).map_err(|source| cannot_write(path, source))?;
-        Ok(Self { path: path.to_owned(), format, out: BufWriter::new(file) })
+        let format = TracksFormat::of(path)?;
+        let place = Unfinished::at(path);
+        let file = File::create(&place.beside).map_err(|source| cannot_write(path, source))?;
+        Ok(Self { place, format, out: BufWriter::new(file) })
     }
 
     fn add(&mut self, index: u64, tracks: &Tracks) -> io::Result<()> {
@@ -141,7 +189,7 @@ impl Film {
         overlay::draw_response(&mut picture, response);
         let jpeg = encode(&picture, FILM_QUALITY)?;
         if self.writer.is_none() {
-            let writer = AviWriter::create(unfinished(&self.path), picture.size(), self.rate)?;
+            let writer = AviWriter::create(&self.place.beside, picture.size(), self.rate)?;
             self.writer = Some(writer);
         }
         if let Some(writer) = &mut self.writer {
@@ -149,12 +197,6 @@ impl Film {
         }
         Ok(())
     }
-}
-
-fn unfinished(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".part");
-    PathBuf::from(name)
 }
 
 fn cannot_write(path: &Path, source: io::Error) -> WriteError {
