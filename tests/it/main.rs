@@ -1,11 +1,15 @@
 //! One binary, a module per behaviour.
 
+mod architecture;
+mod command_line;
 mod plugin_health_api;
 mod plugin_lifecycle;
 mod plugin_loader;
 mod plugin_sandbox;
 mod streams;
 mod support;
+#[cfg(feature = "video-tracker")]
+mod videotracker_stability;
 
 /// As the real binary does, so that memory is measured here too.
 #[global_allocator]

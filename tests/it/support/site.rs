@@ -13,7 +13,7 @@ use keepsight::{
     runtime::{Runtime, RuntimeOptions, StartError},
     streams::Listener,
 };
-use keepsight_contract::{Pace, PluginRegistration, SourceRegistration};
+use keepsight_contract::{Pace, PluginRegistration, SourceRegistration, registered};
 use keepsight_fault_injector::FaultInjector;
 use serde_json::Value;
 
@@ -24,6 +24,42 @@ pub(crate) struct Site {
     pub(crate) runtime: Arc<Runtime>,
     server: Option<HttpServer>,
     address: SocketAddr,
+}
+
+/// How a [`Site`] is made, beside its configuration.
+pub(crate) struct Setup {
+    pub(crate) catalog: Catalog,
+    /// What is asked to look around in a child process.
+    pub(crate) probe_program: ProbeProgram,
+    pub(crate) pace: Pace,
+    pub(crate) listeners: Vec<Listener>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            catalog: catalog(),
+            // The probes of a test's binary are asked for in the real one.
+            probe_program: ProbeProgram::at(env!("CARGO_BIN_EXE_keepsight")),
+            pace: Pace::Native,
+            listeners: Vec::new(),
+        }
+    }
+}
+
+impl Setup {
+    /// What the features of this build bring, beside what is a test's own.
+    #[cfg_attr(
+        not(feature = "video-tracker"),
+        expect(dead_code, reason = "its tests are left out")
+    )]
+    pub(crate) fn with_everything() -> Self {
+        let plugins = registered::plugins().chain([PluginRegistration::of::<Scripted>("test")]);
+        let sources = [SourceRegistration::of::<TestSource>("test-source", &["test"])];
+        let sources = registered::sources().chain(sources);
+        let catalog = Catalog::new(plugins, sources, registered::outputs()).unwrap();
+        Self { catalog, ..Self::default() }
+    }
 }
 
 /// What the tests' binary holds.
@@ -44,16 +80,18 @@ impl Site {
     }
 
     pub(crate) fn try_start(toml: &str, listeners: Vec<Listener>) -> Result<Self, StartError> {
-        let catalog = catalog();
+        Self::start_with(toml, Setup { listeners, ..Setup::default() })
+    }
+
+    pub(crate) fn start_with(toml: &str, setup: Setup) -> Result<Self, StartError> {
+        let Setup { catalog, probe_program, pace, listeners } = setup;
         let plugins = catalog.plugin_ids();
         let environment = Environment { plugins: &plugins, variable: &|_| None };
         let text = format!("version = 1\n{toml}");
         let mut config = Config::parse(&text, Path::new("test.toml"), &environment)
             .unwrap_or_else(|error| panic!("{error}"));
         config.server.listen.set_port(0);
-        // The probes of a test's binary are asked for in the real one.
-        let probe_program = ProbeProgram::at(env!("CARGO_BIN_EXE_keepsight"));
-        let options = RuntimeOptions { probe_program, pace: Pace::Native, listeners };
+        let options = RuntimeOptions { probe_program, pace, listeners };
         let runtime = Arc::new(Runtime::new(&config, &catalog, options)?);
         let server = HttpServer::start(&config.server, runtime.clone()).unwrap();
         let address = server.address();

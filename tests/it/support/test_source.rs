@@ -30,6 +30,8 @@ pub(crate) enum Behaviour {
     Gives,
     /// Gives frames of this size.
     GivesSize(u32, u32),
+    /// Gives the frames that this makes of their sequences.
+    GivesMade(Arc<dyn Fn(u64) -> Frame + Send + Sync>),
     /// Opens and gives no frames.
     Silent,
     /// Can't be opened, or is gone.
@@ -118,6 +120,11 @@ impl Source for TestSource {
         }
         if self.frames.is_none() {
             thread::sleep(PACE);
+        }
+        if let Behaviour::GivesMade(make) = self.switch.behaviour() {
+            let frame = make(self.sequence).renumbered(self.sequence);
+            self.sequence += 1;
+            return Ok(SourceEvent::Frame(frame));
         }
         let pixels = PixelBuffer::from(vec![self.sequence as u8; size.pixel_count() as usize]);
         let frame = Frame::builder(PixelFormat::Gray, size, pixels).sequence(self.sequence);

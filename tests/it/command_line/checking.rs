@@ -1,0 +1,78 @@
+//! `keepsight check`.
+
+use super::support::Place;
+
+fn check(toml: &str) -> super::support::Ended {
+    let place = Place::new();
+    place.write("keepsight.toml", &format!("version = 1\n{toml}"));
+    place.run(&["check"])
+}
+
+#[cfg(all(feature = "video-tracker", feature = "scene", feature = "bundled-model"))]
+#[test]
+fn without_a_configuration_the_scene_is_fine() {
+    let ended = Place::new().run(&["check"]);
+    ended.check(0, &["ok       configuration", "ok       stream scene", "plugin video-tracker"]);
+    assert!(!ended.out.contains("missing"), "{ended}");
+}
+
+#[cfg(feature = "video-tracker")]
+#[test]
+fn a_missing_model_is_degraded_or_if_critical_missing() {
+    let toml = "[plugins.eye]\nuse = \"video-tracker\"\n\
+                config = { gpu = \"off\", model = \"nowhere/model.onnx\" }\n";
+    let said = ["missing  plugin eye", "nowhere/model.onnx", "dependency.model_missing"];
+    check(toml).check(1, &said);
+    check(&format!("{toml}critical = true")).check(3, &said);
+}
+
+#[cfg(feature = "video-tracker")]
+#[test]
+fn findings_are_data_too() {
+    let place = Place::new();
+    place.write(
+        "keepsight.toml",
+        "version = 1\n[plugins.eye]\nuse = \"video-tracker\"\ncritical = true\n\
+         config = { gpu = \"off\", model = \"nowhere/model.onnx\" }\n",
+    );
+    let findings = place.run(&["check", "--json"]).check(3, &[]).json();
+    let [finding] = &findings.as_array().unwrap()[..] else { panic!("one: {findings:#}") };
+    for (key, value) in [
+        ("kind", "plugin".into()),
+        ("name", "eye".into()),
+        ("critical", true.into()),
+        ("met", serde_json::Value::Bool(false)),
+        ("code", "dependency.model_missing".into()),
+    ] {
+        assert_eq!(finding[key], value, "{finding:#}");
+    }
+    for key in ["reason", "hint"] {
+        assert!(finding[key].as_str().is_some_and(|text| !text.is_empty()), "{finding:#}");
+    }
+}
+
+#[cfg(all(feature = "video-tracker", feature = "gpu"))]
+#[test]
+fn a_gpu_that_is_required_and_not_there_is_found() {
+    let toml = "[plugins.eye]\nuse = \"video-tracker\"\nconfig = { gpu = \"required\" }\n";
+    check(toml).check(1, &["dependency.gpu_missing", "no graphics driver offers an adapter"]);
+}
+
+#[cfg(feature = "frame-stats")]
+#[test]
+fn an_instances_own_configuration_is_its_own_matter() {
+    let toml = "[plugins.stats]\nuse = \"frame-stats\"\nconfig = { colour = 1 }\n";
+    check(toml).check(1, &["missing  plugin stats", "config.invalid", "colour"]);
+    check(&format!("{toml}[plugins.stats2]\nuse = \"frame-stats\"\n"))
+        .check(1, &["missing  plugin stats:", "ok       plugin stats2:"]);
+}
+
+#[cfg(all(feature = "video-file", feature = "frame-stats"))]
+#[test]
+fn a_source_that_is_not_there_is_found() {
+    let toml = "[plugins.stats]\nuse = \"frame-stats\"\n\
+                [streams.film]\nsource = \"file:nowhere.avi\"\nplugins = [\"stats\"]\n";
+    let said = ["missing  stream film", "nowhere.avi", "source.not_found"];
+    check(toml).check(1, &said);
+    check(&format!("{toml}critical = true")).check(3, &said);
+}

@@ -1,0 +1,179 @@
+//! `keepsight run`: it serves until it is asked to end.
+
+use std::{net::TcpListener, path::Path, process::Command};
+
+use serde_json::json;
+
+use super::support::Place;
+use crate::support::client;
+
+/// A configuration that needs nothing of this build.
+const EMPTY: &str = "version = 1\nruntime.limits.shutdown = \"500ms\"\n";
+
+#[test]
+fn an_address_that_is_taken_is_said_to_be() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let place = Place::new();
+    place.write("keepsight.toml", EMPTY);
+    place.run(&["run", "--listen", &address]).check(4, &[&address, "is taken", "--listen"]);
+}
+
+#[test]
+fn a_signal_ends_it_with_success() {
+    for name in ["TERM", "INT"] {
+        let place = Place::new();
+        place.write("keepsight.toml", EMPTY);
+        let serving = place.serve(&[]);
+        assert_eq!(serving.get("/v1/health")["status"], "healthy");
+        serving.signal(name);
+        serving.ended().check(0, &[]);
+    }
+}
+
+#[test]
+fn a_client_that_keeps_its_connection_does_not_keep_it_from_ending() {
+    let place = Place::new();
+    place.write("keepsight.toml", EMPTY);
+    let serving = place.serve(&[]);
+    let mut idle = client::Client::connect(serving.address());
+    assert_eq!(idle.request("GET /livez", "").status, 200);
+    let mut begun = client::Client::connect(serving.address());
+    begun.send(b"GET /livez HT");
+    serving.signal("TERM");
+    serving.ended().check(0, &[]);
+    assert!(idle.is_closed());
+}
+
+#[cfg(all(feature = "scene", feature = "frame-stats"))]
+#[test]
+fn a_stream_that_runs_is_ended_with_it() {
+    let place = Place::new();
+    let text = "[plugins.stats]\nuse = \"frame-stats\"\n\
+                [streams.scene]\nsource = \"scene:?size=64x48\"\nplugins = [\"stats\"]\n";
+    place.write("keepsight.toml", &format!("{EMPTY}{text}"));
+    let serving = place.serve(&[]);
+    serving.await_get("/v1/streams/scene", |stream| {
+        stream["plugins"][0]["processed"].as_u64() > Some(5)
+    });
+    serving.signal("TERM");
+    serving.ended().check(0, &[]);
+}
+
+#[cfg(all(feature = "scene", feature = "video-tracker"))]
+#[test]
+fn without_a_configuration_the_scene_is_tracked() {
+    let place = Place::new();
+    let serving = place.serve(&[]);
+    serving.await_get("/v1/streams", |streams| streams[0]["source"] == "scene:");
+    if cfg!(feature = "bundled-model") {
+        serving.await_get("/v1/plugins/video-tracker/health", |health| {
+            health["state"] == "RUNNING" && health["success_count"].as_u64() > Some(0)
+        });
+    }
+    serving.signal("TERM");
+    serving.ended().check(0, &[]);
+}
+
+#[cfg(all(feature = "scene", feature = "frame-stats"))]
+#[test]
+fn a_source_can_be_named_instead_of_a_configuration() {
+    let place = Place::new();
+    // Not read: were it, the program would not start.
+    place.write("keepsight.toml", "nonsense");
+    let serving = place.serve(&["--source", "scene:?size=64x48&targets=0"]);
+    let stream = &serving.await_get("/v1/streams", |streams| streams[0]["state"] == "live")[0];
+    assert_eq!(stream["size"], json!({"width": 64, "height": 48}), "{stream:#}");
+}
+
+/// Opening it hangs until somebody writes to it, which nobody does.
+fn make_pipe(path: &Path) {
+    assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+}
+
+#[cfg(feature = "video-tracker")]
+#[test]
+fn a_plugin_that_hangs_in_init_does_not_keep_it_from_ending() {
+    let place = Place::new();
+    place.write("model.onnx", "not looked at before its description");
+    make_pipe(&place.path().join("model.toml"));
+    let text = "[plugins.eye]\nuse = \"video-tracker\"\n\
+                config = { gpu = \"off\", model = \"model.onnx\" }\n";
+    place.write("keepsight.toml", &format!("{EMPTY}{text}"));
+    let serving = place.serve(&[]);
+    assert_eq!(serving.get("/v1/plugins/eye/health")["state"], "LOADED");
+    let (status, answer) = {
+        let answer =
+            client::post(serving.address(), "/v1/plugins/eye/tools/track/run", "{\"args\":{}}");
+        (answer.status, answer.detail())
+    };
+    assert_eq!(status, 503, "{answer}");
+    serving.signal("TERM");
+    serving.ended().check(0, &[]);
+}
+
+#[cfg(feature = "video-tracker")]
+#[test]
+fn a_check_that_hangs_does_not_keep_it_from_ending() {
+    let place = Place::new();
+    make_pipe(&place.path().join("model.onnx"));
+    let text = "[plugins.eye]\nuse = \"video-tracker\"\n\
+                config = { gpu = \"off\", model = \"model.onnx\" }\n";
+    place.write("keepsight.toml", &format!("{EMPTY}{text}"));
+    let serving = place.serve(&[]);
+    assert_eq!(serving.get("/v1/plugins/eye/health")["state"], "LOADED");
+    serving.signal("TERM");
+    serving.ended().check(0, &[]);
+}
+
+#[cfg(all(feature = "video-file", feature = "frame-stats"))]
+#[test]
+fn a_source_that_hangs_does_not_keep_it_from_ending() {
+    let place = Place::new();
+    make_pipe(&place.path().join("film.avi"));
+    let text = "[plugins.stats]\nuse = \"frame-stats\"\n\
+                [streams.film]\nsource = \"file:film.avi\"\nplugins = [\"stats\"]\n";
+    place.write("keepsight.toml", &format!("{EMPTY}{text}"));
+    let serving = place.serve(&[]);
+    serving.await_get("/v1/plugins/stats/health", |health| health["state"] == "INITIALIZED");
+    serving.signal("TERM");
+    serving.ended().check(0, &[]);
+}
+
+#[cfg(all(feature = "fault-injector", feature = "scene"))]
+#[test]
+fn a_plugin_that_hangs_on_a_stream_does_not_keep_it_from_ending() {
+    for kind in ["hang", "spin"] {
+        let place = Place::new();
+        let text = format!(
+            "[plugins.bad]\nuse = \"fault-injector\"\n\
+             config.faults = [{{ at = \"run\", kind = \"{kind}\" }}]\n\
+             [streams.scene]\nsource = \"scene:?size=64x48\"\nplugins = [\"bad\"]\n"
+        );
+        place.write("keepsight.toml", &format!("{EMPTY}{text}"));
+        let serving = place.serve(&[]);
+        serving.await_get("/v1/plugins/bad/health", |health| health["state"] == "RUNNING");
+        serving.signal("TERM");
+        serving.ended().check(0, &[]);
+    }
+}
+
+#[cfg(feature = "video-tracker")]
+#[test]
+fn strictness_ends_it_when_something_is_missing() {
+    let text = "version = 1\nruntime.strict = true\n[plugins.eye]\nuse = \"video-tracker\"\n\
+                config = { gpu = \"off\", model = \"nowhere/model.onnx\" }\n";
+    let place = Place::new();
+    place.write("keepsight.toml", text);
+    let ended = place.run(&["run", "--listen", "127.0.0.1:0"]);
+    ended.check(3, &["\"eye\" is UNAVAILABLE", "nowhere/model.onnx"]);
+
+    // Without it, it serves and says so.
+    place.write("keepsight.toml", &text.replace("strict = true", "strict = false"));
+    let serving = place.serve(&[]);
+    let health =
+        serving.await_get("/v1/plugins/eye/health", |health| health["state"] == "UNAVAILABLE");
+    assert_eq!(health["code"], "dependency.model_missing");
+    serving.signal("TERM");
+    serving.ended().check(0, &[]);
+}

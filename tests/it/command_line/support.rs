@@ -1,0 +1,213 @@
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read},
+    net::SocketAddr,
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::support::{client, site::await_value};
+
+/// A folder to run the program in.
+pub(super) struct Place(TempDir);
+
+/// How the program ended.
+#[derive(Debug)]
+pub(super) struct Ended {
+    pub(super) code: Option<i32>,
+    pub(super) out: String,
+    pub(super) err: String,
+}
+
+/// The program at work as a server; killed when it is dropped.
+pub(super) struct Serving {
+    child: Child,
+    address: SocketAddr,
+    /// The rest of standard error, once that is closed.
+    log: mpsc::Receiver<String>,
+}
+
+impl Place {
+    pub(super) fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub(super) fn write(&self, name: &str, text: &str) {
+        fs::write(self.path().join(name), text).unwrap();
+    }
+
+    pub(super) fn read(&self, name: &str) -> Vec<u8> {
+        fs::read(self.path().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+
+    /// Names of what lies here, sorted.
+    pub(super) fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.path()).unwrap();
+        let mut names: Vec<_> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names.retain(|name| name != STATE);
+        names
+    }
+
+    /// The program, in this folder and with nothing of the surroundings that would change what
+    /// it does.
+    pub(super) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_keepsight"));
+        command
+            .args(arguments)
+            .current_dir(self.path())
+            .env_remove("KEEPSIGHT_LOG")
+            .env_remove("KEEPSIGHT_KEY")
+            .env_remove("STATE_DIRECTORY")
+            .env("XDG_STATE_HOME", self.path().join(STATE))
+            // What GPU there may be is not the matter here, and its driver takes its time.
+            .env("VK_DRIVER_FILES", "/nonexistent")
+            .env("VK_ICD_FILENAMES", "/nonexistent")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    /// Runs the program to its end.
+    #[track_caller]
+    pub(super) fn run(&self, arguments: &[&str]) -> Ended {
+        ended(&mut self.command(arguments))
+    }
+
+    /// Starts `keepsight run` with `arguments` on a free port of loopback.
+    #[track_caller]
+    pub(super) fn serve(&self, arguments: &[&str]) -> Serving {
+        let arguments = [&["run", "--listen", "127.0.0.1:0"], arguments].concat();
+        let mut child = self.command(&arguments).stdout(Stdio::null()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let (say, address) = mpsc::channel();
+        let (keep, log) = mpsc::channel();
+        thread::spawn(move || {
+            let mut text = String::new();
+            while let Some(Ok(line)) = lines.next() {
+                if let Some((_, rest)) = line.split_once("health is at http://") {
+                    let _ = say.send(rest.split('/').next().unwrap().to_owned());
+                }
+                text.push_str(&line);
+                text.push('\n');
+            }
+            let _ = keep.send(text);
+        });
+        let Ok(address) = address.recv_timeout(LONGEST) else {
+            let _ = child.kill();
+            panic!("it doesn't serve: {}", log.recv().unwrap_or_default());
+        };
+        Serving { child, address: address.parse().unwrap(), log }
+    }
+}
+
+/// Waits for the end of a program that is about to be started.
+#[track_caller]
+pub(super) fn ended(command: &mut Command) -> Ended {
+    let mut child = command.spawn().unwrap();
+    let [out, err] = [
+        child.stdout.take().map(|pipe| text_of(Box::new(pipe))),
+        child.stderr.take().map(|pipe| text_of(Box::new(pipe))),
+    ];
+    let end = Instant::now() + LONGEST;
+    let mut text = |pipe: Option<mpsc::Receiver<String>>| {
+        let Some(pipe) = pipe else { return String::new() };
+        match pipe.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            Ok(text) => text,
+            Err(_) => {
+                let _ = child.kill();
+                panic!("it does not end: {command:?}");
+            }
+        }
+    };
+    let (out, err) = (text(out), text(err));
+    // Its pipes are closed, so it is about to end.
+    let code = child.wait().unwrap().code();
+    Ended { code, out, err }
+}
+
+fn text_of(mut pipe: Box<dyn Read + Send>) -> mpsc::Receiver<String> {
+    let (send, text) = mpsc::channel();
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let _ = pipe.read_to_end(&mut bytes);
+        let _ = send.send(String::from_utf8_lossy(&bytes).into_owned());
+    });
+    text
+}
+
+impl Ended {
+    #[track_caller]
+    pub(super) fn check(&self, code: i32, said: &[&str]) -> &Self {
+        assert_eq!(self.code, Some(code), "{self}");
+        for part in said {
+            let there = self.err.contains(part) || self.out.contains(part);
+            assert!(there, "{part:?} is not in {self}");
+        }
+        self
+    }
+
+    #[track_caller]
+    pub(super) fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error} in {self}"))
+    }
+}
+
+impl std::fmt::Display for Ended {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { code, out, err } = self;
+        write!(f, "code {code:?}\n-- output\n{out}\n-- error\n{err}")
+    }
+}
+
+impl Serving {
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub(super) fn get(&self, path: &str) -> Value {
+        client::get(self.address, path).json()
+    }
+
+    #[track_caller]
+    pub(super) fn await_get(&self, path: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        await_value(|| self.get(path), wanted)
+    }
+
+    pub(super) fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
+    }
+
+    /// Waits until it has ended by itself.
+    #[track_caller]
+    pub(super) fn ended(mut self) -> Ended {
+        let Ok(err) = self.log.recv_timeout(LONGEST) else { panic!("it does not end") };
+        let code = self.child.wait().unwrap().code();
+        Ended { code, out: String::new(), err }
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// No program of a test may take longer.
+const LONGEST: Duration = Duration::from_secs(60);
+/// The program's state, beside what a test looks at.
+const STATE: &str = ".state";

@@ -1,0 +1,176 @@
+//! `keepsight track`: from frames to files.
+
+use std::{collections::BTreeSet, fs};
+
+use keepsight_contract::testing::frames;
+use keepsight_jpeg::{decode_picture, encode_frame};
+use serde_json::Value;
+
+use super::support::Place;
+
+const SCENE: &str = "scene:?frames=3&fps=10&size=320x240&targets=3";
+
+#[test]
+fn tracks_are_written_as_mot_text() {
+    let place = Place::new();
+    place.run(&["track", SCENE, "--tracks", "out.txt"]).check(0, &["3 frames", "detect_ms"]);
+    let text = String::from_utf8(place.read("out.txt")).unwrap();
+    let mut last = 0;
+    let mut ids = BTreeSet::new();
+    for line in text.lines() {
+        let numbers: Vec<f64> = line.split(',').map(|field| field.parse().unwrap()).collect();
+        let [frame, id, x, y, width, height, confidence, unused @ ..] = &numbers[..] else {
+            panic!("{line}");
+        };
+        assert!((1.0..=3.0).contains(frame) && *frame as u64 >= last, "{text}");
+        last = *frame as u64;
+        // Two boxes of one object in one frame make no sense to any tool that reads this.
+        assert!(*id >= 1.0 && ids.insert((last, *id as u64)), "{text}");
+        assert!(*width > 0.0 && *height > 0.0, "{line}");
+        assert!((-50.0..320.0).contains(x) && (-50.0..240.0).contains(y), "{line}");
+        assert!((0.0..=1.0).contains(confidence), "{line}");
+        assert_eq!(unused, [-1.0, -1.0, -1.0], "{line}");
+    }
+    assert_eq!(last, 3, "{text}");
+    assert_eq!(place.names(), ["out.txt"], "nothing else is left");
+}
+
+#[test]
+fn tracks_are_written_as_json_lines_and_the_summary_as_json() {
+    let place = Place::new();
+    let summary = place.run(&["track", SCENE, "--tracks", "out.jsonl", "--json"]);
+    let summary = summary.check(0, &[]).json();
+    let text = String::from_utf8(place.read("out.jsonl")).unwrap();
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let frames: Vec<_> = lines.iter().map(|line| line["frame"].as_u64().unwrap()).collect();
+    assert_eq!(frames, [1, 2, 3], "frames without tracks have a line too");
+    let mut ids = BTreeSet::new();
+    for track in lines.iter().flat_map(|line| line["tracks"].as_array().unwrap()) {
+        ids.insert(track["track_id"].as_u64().unwrap());
+        for key in ["x", "y", "width", "height", "confidence"] {
+            assert!(track[key].is_number(), "{track:#}");
+        }
+        assert!(track["class"].is_string() && track["state"].is_string(), "{track:#}");
+    }
+    assert_eq!(summary["frames"], 3);
+    assert_eq!(summary["frames_failed"], 0);
+    assert_eq!(summary["tracks"], ids.len());
+    assert!(!ids.is_empty(), "{text}");
+    assert!(summary["frames_per_second"].as_f64() > Some(0.0), "{summary:#}");
+}
+
+#[test]
+fn the_same_input_gives_the_same_file() {
+    let place = Place::new();
+    for name in ["one.jsonl", "two.jsonl"] {
+        place.run(&["track", SCENE, "--tracks", name]).check(0, &[]);
+    }
+    let [one, two] = ["one.jsonl", "two.jsonl"].map(|name| place.read(name));
+    assert!(one == two, "the files differ");
+}
+
+#[test]
+fn the_film_shows_every_frame_and_can_be_tracked_in_turn() {
+    let place = Place::new();
+    place.run(&["track", SCENE, "--overlay", "out.avi"]).check(0, &["3 frames"]);
+    assert_eq!(place.names(), ["out.avi"]);
+    let film = place.read("out.avi");
+    assert_eq!((&film[..4], &film[8..12]), (&b"RIFF"[..], &b"AVI "[..]));
+    let length = u32::from_le_bytes(film[4..8].try_into().unwrap());
+    assert_eq!(length as usize + 8, film.len(), "the header tells the length");
+    let movie = film.windows(4).position(|window| window == b"movi").unwrap() + 4;
+    let mut at = movie;
+    let mut pictures = Vec::new();
+    while &film[at..at + 4] == b"00dc" {
+        let length = u32::from_le_bytes(film[at + 4..at + 8].try_into().unwrap()) as usize;
+        pictures.push(decode_picture(&film[at + 8..at + 8 + length]).unwrap());
+        at += 8 + length.next_multiple_of(2);
+    }
+    assert_eq!(pictures.len(), 3);
+    for picture in &pictures {
+        assert_eq!((picture.width(), picture.height()), (320, 240));
+    }
+    if cfg!(feature = "video-file") {
+        let summary = place.run(&["track", "out.avi", "--json"]).check(0, &[]).json();
+        assert_eq!(summary["frames"], 3);
+    }
+}
+
+#[cfg(feature = "video-file")]
+#[test]
+fn a_folder_of_pictures_is_tracked_unless_one_of_them_is_damaged() {
+    let place = Place::new();
+    let folder = place.path().join("pictures");
+    fs::create_dir(&folder).unwrap();
+    let noise =
+        frames::rgb(64, 48, |x, y| [x * 31 % 256, y * 57 % 256, x * y % 256].map(|v| v as u8));
+    let jpeg = encode_frame(&noise, 90).unwrap();
+    for name in ["1.jpg", "2.jpg", "10.jpg"] {
+        fs::write(folder.join(name), &jpeg).unwrap();
+    }
+    let summary = place.run(&["track", "pictures", "--tracks", "o.jsonl", "--json"]);
+    assert_eq!(summary.check(0, &[]).json()["frames"], 3);
+
+    // Results that leave a picture out would pass for those of the whole folder.
+    fs::remove_file(place.path().join("o.jsonl")).unwrap();
+    fs::write(folder.join("2.jpg"), &jpeg[..jpeg.len() / 2]).unwrap();
+    let ended = place.run(&["track", "pictures", "--tracks", "o.jsonl"]);
+    ended.check(3, &["pictures/2.jpg: damaged"]);
+    assert_eq!(place.names(), ["pictures"]);
+}
+
+#[cfg(feature = "video-file")]
+#[test]
+fn an_input_that_is_not_there_or_empty_is_missing() {
+    let place = Place::new();
+    fs::create_dir(place.path().join("empty")).unwrap();
+    place.run(&["track", "nowhere.avi"]).check(3, &["nowhere.avi", "No such file"]);
+    place.run(&["track", "/no/such/folder"]).check(3, &["/no/such/folder", "check the path"]);
+    place.run(&["track", "empty"]).check(3, &["empty has no JPEG or PNG pictures"]);
+    place.write("film.avi", "this is no film");
+    place.run(&["track", "film.avi", "--tracks", "o.txt"]).check(3, &["film.avi"]);
+    assert_eq!(place.names(), ["empty", "film.avi"], "no file of results was begun");
+}
+
+#[test]
+fn a_tracker_that_can_not_be_built_is_missing() {
+    let place = Place::new();
+    place.write(
+        "k.toml",
+        "version = 1\n[plugins.eye]\nuse = \"video-tracker\"\n\
+         config = { gpu = \"off\", model = \"nowhere/model.onnx\" }\n",
+    );
+    let ended = place.run(&["track", SCENE, "--config", "k.toml", "--tracks", "o.txt"]);
+    ended.check(3, &["UNAVAILABLE", "nowhere/model.onnx"]);
+    place.write("k.toml", "version = 1\n");
+    place.run(&["track", SCENE, "--config", "k.toml"]).check(2, &["no instance of video-tracker"]);
+    assert_eq!(place.names(), ["k.toml"]);
+}
+
+#[test]
+fn files_of_other_kinds_are_refused_before_anything_is_tracked() {
+    let place = Place::new();
+    // The input isn't there either, which would be told if it had been looked for.
+    for (arguments, said) in [
+        (["--tracks", "o.csv"], "o.csv: tracks are written to a .txt (MOT text) or a .jsonl"),
+        (["--tracks", "o"], "o: tracks are written to"),
+        (["--overlay", "o.mp4"], "o.mp4: the film is written to an .avi"),
+    ] {
+        let arguments = [&["track", "nowhere.avi"][..], &arguments].concat();
+        place.run(&arguments).check(2, &[said]);
+    }
+    assert!(place.names().is_empty(), "{:?}", place.names());
+}
+
+#[test]
+fn a_place_that_can_not_be_written_to_is_named_and_nothing_is_left_behind() {
+    let place = Place::new();
+    let scene = "scene:?frames=1&size=64x48";
+    let ended = place.run(&["track", scene, "--tracks", "nowhere/o.txt"]);
+    ended.check(1, &["cannot write nowhere/o.txt", "No such file"]);
+    place.write("o.txt", "what was there before");
+    let ended = place.run(&["track", scene, "--tracks", "o.txt", "--overlay", "nowhere/o.avi"]);
+    ended.check(1, &["cannot write the film nowhere/o.avi", "No such file"]);
+    assert_eq!(place.names(), ["o.txt"], "what was begun is gone");
+    assert_eq!(place.read("o.txt"), b"what was there before");
+}
