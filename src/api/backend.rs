@@ -4,16 +4,16 @@ use keepsight_contract::{Frame, Response};
 
 use crate::{
     health::HealthSource,
-    inspector::{Metrics, StreamReport},
+    inspector::{HostReport, Metrics, PluginInspection, StreamReport},
     loader::{ToolCall, ToolError, ToolOutcome},
     supervisor::ReloadError,
 };
 
 /// What the server asks of the rest of the process.
 ///
-/// All methods but [`run_tool`](Backend::run_tool) and [`reload`](Backend::reload) give copies of
-/// what is known and never wait for a plugin, a source or a driver; the two others are called
-/// from threads that may wait.
+/// All methods but [`run_tool`](Backend::run_tool), [`reload`](Backend::reload) and
+/// [`host`](Backend::host) give copies of what is known and never wait for a plugin, a source or
+/// a driver; these are called from threads that may wait.
 pub trait Backend: HealthSource {
     /// Every stream, in any order.
     fn streams(&self) -> Vec<StreamReport>;
@@ -29,6 +29,17 @@ pub trait Backend: HealthSource {
 
     /// Every number of the process.
     fn metrics(&self) -> Metrics;
+
+    /// Every plugin instance looked into, in any order.
+    fn inspect_plugins(&self) -> Vec<PluginInspection>;
+
+    /// The instance of that name looked into.
+    fn inspect_plugin(&self, name: &str) -> Option<PluginInspection> {
+        self.inspect_plugins().into_iter().find(|inspection| inspection.report.name == name)
+    }
+
+    /// The process and its machine; may take a moment.
+    fn host(&self) -> HostReport;
 
     /// Runs a tool and waits for its result, at most until the call's deadline.
     ///

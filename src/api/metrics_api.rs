@@ -102,6 +102,16 @@ fn plugin_metrics(to: &mut Exposition, plugin: &PluginMetrics) {
         &[name],
         plugin.abandoned as f64,
     );
+    if let Some(memory) = &plugin.memory {
+        let help = "Memory that the plugin and its sessions have.";
+        to.gauge("keepsight_plugin_memory_bytes", help, &[name], memory.bytes as f64);
+        let help = "The most memory that the plugin and its sessions ever had.";
+        to.gauge("keepsight_plugin_memory_peak_bytes", help, &[name], memory.peak as f64);
+        if let Some(limit) = memory.limit {
+            let help = "The most memory that the plugin and its sessions may have.";
+            to.gauge("keepsight_plugin_memory_limit_bytes", help, &[name], limit as f64);
+        }
+    }
     for degradation in &plugin.degraded {
         to.gauge(
             "keepsight_plugin_degraded",

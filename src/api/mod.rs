@@ -12,6 +12,7 @@ mod connection;
 mod exposition;
 mod guard;
 mod http_server;
+mod inspector_api;
 mod metrics_api;
 mod plugins_api;
 mod request_handler;

@@ -22,7 +22,7 @@ use tokio::{
 use super::{
     Backend,
     guard::Guard,
-    metrics_api, plugins_api,
+    inspector_api, metrics_api, plugins_api,
     routes::{Access, Route},
     snapshots::Snapshots,
     status_table::SOON,
@@ -113,6 +113,22 @@ impl RequestHandler {
             Route::Health(route) => route.answer(backend),
             Route::Manifest { plugin } => plugins_api::manifest(backend, &plugin),
             Route::Metrics => metrics_api::metrics(backend),
+            Route::InspectPlugins => inspector_api::plugins(backend),
+            Route::InspectPlugin { plugin } => {
+                // Looking up a backtrace's names takes tens of milliseconds.
+                let late = StatusCode::SERVICE_UNAVAILABLE;
+                self.hand_over(self.permit(), late, move |handler| {
+                    inspector_api::plugin(&*handler.backend, &plugin)
+                })
+                .await
+            }
+            Route::InspectHost => {
+                let late = StatusCode::SERVICE_UNAVAILABLE;
+                self.hand_over(self.permit(), late, |handler| {
+                    inspector_api::host(&*handler.backend)
+                })
+                .await
+            }
             Route::Streams => streams_api::streams(backend),
             Route::Stream { stream } => streams_api::stream(backend, &stream),
             Route::Tracks { stream, plugin } => {

@@ -6,6 +6,9 @@
 //! POST /v1/plugins/{name}/tools/{tool}/run        one call
 //! POST /v1/plugins/{name}/reload                  build it anew
 //! GET  /metrics                                   every number, for Prometheus
+//! GET  /v1/inspector/plugins                      every plugin, looked into
+//! GET  /v1/inspector/plugins/{name}               one plugin, with its faults' backtraces
+//! GET  /v1/inspector/host                         the process and its machine
 //! GET  /v1/streams                                every stream
 //! GET  /v1/streams/{name}                         one stream
 //! GET  /v1/streams/{name}/tracks[?plugin=]        its newest tracks
@@ -24,6 +27,9 @@ pub(super) enum Route {
     Run { plugin: String, tool: String },
     Reload { plugin: String },
     Metrics,
+    InspectPlugins,
+    InspectPlugin { plugin: String },
+    InspectHost,
     Streams,
     Stream { stream: String },
     Tracks { stream: String, plugin: Option<String> },
@@ -56,6 +62,11 @@ impl Route {
             }
             ["v1", "plugins", name, "reload"] => Some(Self::Reload { plugin: name.to_owned() }),
             ["metrics"] => Some(Self::Metrics),
+            ["v1", "inspector", "plugins"] => Some(Self::InspectPlugins),
+            ["v1", "inspector", "plugins", name] if !name.is_empty() => {
+                Some(Self::InspectPlugin { plugin: name.to_owned() })
+            }
+            ["v1", "inspector", "host"] => Some(Self::InspectHost),
             ["v1", "streams"] => Some(Self::Streams),
             // `/v1/streams/` is another path, and no stream has an empty name.
             ["v1", "streams", name] if !name.is_empty() => {
@@ -92,6 +103,9 @@ impl Route {
             Self::Health(_) | Self::Manifest { .. } => Access::Public,
             Self::Run { .. } | Self::Reload { .. } => Access::Change,
             Self::Metrics
+            | Self::InspectPlugins
+            | Self::InspectPlugin { .. }
+            | Self::InspectHost
             | Self::Streams
             | Self::Stream { .. }
             | Self::Tracks { .. }

@@ -1,16 +1,17 @@
 use std::{
     collections::BTreeMap,
+    path::PathBuf,
     sync::{Arc, OnceLock},
     time::{Duration, Instant, SystemTime},
 };
 
 use super::{
-    FeedMetrics, Liveness, Metrics, PluginMetrics, PluginReport, ProcessMetrics, Readiness,
-    ReadinessCheck, StreamMetrics, StreamPluginReport, StreamReport, Verdict,
-    process_files::ProcessStatus,
+    FeedMetrics, HostReport, Liveness, Metrics, PluginInspection, PluginMetrics, PluginReport,
+    ProcessMetrics, Readiness, ReadinessCheck, StreamMetrics, StreamPluginReport, StreamReport,
+    TransitionReport, Verdict, host_survey::HostSurvey, process_files::ProcessStatus,
 };
 use crate::{
-    loader::{InstanceReport, PluginInstance, PluginRegistry},
+    loader::{DependencyChecker, InstanceReport, PluginInstance, PluginRegistry},
     sandbox::Sandbox,
     streams::{self, MailboxMode, SourceState, Stream, StreamsRegistry},
     supervisor::Supervisor,
@@ -21,6 +22,7 @@ pub struct InspectorService {
     registry: PluginRegistry,
     supervisor: Arc<Supervisor>,
     sandbox: Arc<Sandbox>,
+    host: HostSurvey,
     streams: OnceLock<StreamsRegistry>,
     begun: Instant,
 }
@@ -31,8 +33,18 @@ impl InspectorService {
         registry: PluginRegistry,
         supervisor: Arc<Supervisor>,
         sandbox: Arc<Sandbox>,
+        checker: Arc<DependencyChecker>,
+        state_dir: Option<PathBuf>,
     ) -> Self {
-        Self { registry, supervisor, sandbox, streams: OnceLock::new(), begun: Instant::now() }
+        let host = HostSurvey::new(checker, state_dir);
+        Self {
+            registry,
+            supervisor,
+            sandbox,
+            host,
+            streams: OnceLock::new(),
+            begun: Instant::now(),
+        }
     }
 
     /// Adds the streams; of two calls the first counts.
@@ -53,6 +65,30 @@ impl InspectorService {
     pub fn plugin(&self, name: &str) -> Option<PluginReport> {
         let instance = self.registry.find(name)?;
         Some(self.describe(instance.report(), &self.stream_reports()))
+    }
+
+    /// Every plugin instance looked into, sorted by name.
+    pub fn inspect_plugins(&self) -> Vec<PluginInspection> {
+        let streams = self.stream_reports();
+        self.registry.instances().map(|instance| self.inspect(instance, &streams)).collect()
+    }
+
+    /// The plugin instance of that name looked into.
+    pub fn inspect_plugin(&self, name: &str) -> Option<PluginInspection> {
+        let instance = self.registry.find(name)?;
+        Some(self.inspect(instance, &self.stream_reports()))
+    }
+
+    /// The process and its machine. Reads files of the system, some of which ask a device: for a
+    /// thread that may wait a moment.
+    pub fn host(&self) -> HostReport {
+        let abandoned = self.sandbox.abandoned_total();
+        HostReport {
+            uptime: self.begun.elapsed(),
+            abandoned: abandoned.now,
+            abandoned_ever: abandoned.ever,
+            ..self.host.report()
+        }
     }
 
     /// Every stream, sorted by name.
@@ -134,6 +170,37 @@ impl InspectorService {
         Readiness { checks }
     }
 
+    fn inspect(
+        &self,
+        instance: &PluginInstance,
+        streams: &[streams::StreamReport],
+    ) -> PluginInspection {
+        let report = instance.report();
+        let transitions = report.history.iter().map(|step| TransitionReport {
+            at: wall_time(step.at),
+            from: step.from,
+            to: step.to,
+            event: step.event,
+            cause: step.cause.clone(),
+            generation: step.generation,
+        });
+        let faults = report.faults.iter().map(|(at, fault)| (wall_time(*at), fault.clone()));
+        PluginInspection {
+            plugin: report.plugin.clone(),
+            findings: report.findings.clone(),
+            run_ms: report.statistics.milliseconds.clone(),
+            errors: report.statistics.errors.clone(),
+            abandoned: self.sandbox.abandoned_of(&report.name),
+            memory: report.memory,
+            restart_policy: self.supervisor.policy(&report.name),
+            limits: instance.spec().limits,
+            transitions: transitions.collect(),
+            refused: report.refused,
+            faults: faults.collect(),
+            report: self.describe(report, streams),
+        }
+    }
+
     fn plugin_metrics(&self, instance: &PluginInstance) -> PluginMetrics {
         let report = instance.report();
         PluginMetrics {
@@ -145,6 +212,7 @@ impl InspectorService {
             run_ms: report.statistics.milliseconds,
             restarts: self.supervisor.supervision(&report.name).restarts,
             abandoned: self.sandbox.abandoned_of(&report.name),
+            memory: report.memory,
             degraded: report.degraded,
             own: instance.services().metrics(),
             plugin: report.plugin,

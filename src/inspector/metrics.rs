@@ -5,7 +5,7 @@ use keepsight_contract::{Degradation, HistogramSnapshot};
 use crate::{
     lifecycle::LifecycleState,
     loader::MetricsSnapshot,
-    sandbox::AbandonedCount,
+    sandbox::{AbandonedCount, MemoryUse},
     streams::{SessionState, SourceState},
 };
 
@@ -56,6 +56,8 @@ pub struct PluginMetrics {
     pub restarts: u64,
     /// Threads of it that were given up and have not returned.
     pub abandoned: usize,
+    /// What it and its sessions have of memory, where that is measured.
+    pub memory: Option<MemoryUse>,
     /// In what ways it works less well than it could.
     pub degraded: Vec<Degradation>,
     /// What it counts itself.

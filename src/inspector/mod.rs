@@ -2,11 +2,16 @@
 //!
 //! Reports are copied out under short locks and own what they hold; nothing here serialises.
 
+mod host_survey;
+mod inspection;
 mod inspector_service;
 mod metrics;
 mod process_files;
 mod report;
 
+pub use inspection::{
+    Cooling, Disk, GpuSurvey, HostReport, PluginInspection, Temperature, TransitionReport,
+};
 pub use inspector_service::InspectorService;
 pub use metrics::{FeedMetrics, Metrics, PluginMetrics, ProcessMetrics, StreamMetrics};
 pub use report::{

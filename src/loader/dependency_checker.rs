@@ -69,6 +69,12 @@ impl DependencyChecker {
         }
     }
 
+    /// Whether this binary can look for `kind` in a child process.
+    pub fn surveys(&self, kind: &str) -> bool {
+        let by_child = |probe: &&Probe| matches!(probe.check, ProbeCheck::ChildProcess { .. });
+        PROBES.iter().filter(by_child).any(|probe| probe.kind == kind)
+    }
+
     fn check_in_process(
         &self,
         requirement: &Requirement,

@@ -6,7 +6,9 @@ use super::Runtime;
 use crate::{
     api::{Backend, LatestResult},
     health::HealthSource,
-    inspector::{Liveness, Metrics, PluginReport, Readiness, StreamReport},
+    inspector::{
+        HostReport, Liveness, Metrics, PluginInspection, PluginReport, Readiness, StreamReport,
+    },
     loader::{ToolCall, ToolError, ToolOutcome},
     streams,
     supervisor::ReloadError,
@@ -37,6 +39,18 @@ impl Backend for Runtime {
 
     fn metrics(&self) -> Metrics {
         self.inspector.metrics()
+    }
+
+    fn inspect_plugins(&self) -> Vec<PluginInspection> {
+        self.inspector.inspect_plugins()
+    }
+
+    fn inspect_plugin(&self, name: &str) -> Option<PluginInspection> {
+        self.inspector.inspect_plugin(name)
+    }
+
+    fn host(&self) -> HostReport {
+        self.inspector.host()
     }
 
     fn latest(&self, stream: &str, plugin: Option<&str>) -> Option<LatestResult> {

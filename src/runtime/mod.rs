@@ -82,14 +82,20 @@ impl Runtime {
         let sandbox = Sandbox::new(SandboxLimits::default());
         let limits = &config.runtime.limits;
         let checker = DependencyChecker::new(sandbox.clone(), options.probe_program, limits.probe);
+        let checker = Arc::new(checker);
         let (events, reported) = mpsc::channel();
-        let registry = assembly::instances(config, catalog, &sandbox, &Arc::new(checker), &events);
+        let registry = assembly::instances(config, catalog, &sandbox, &checker, &events);
         let planned = assembly::streams(config, catalog, &sandbox, &registry, options.pace)?;
         let policies = assembly::restart_policies(config);
         let supervisor = Supervisor::start(registry.clone(), policies, reported);
         let supervisor = Arc::new(supervisor.map_err(StartError::Thread)?);
-        let inspector =
-            InspectorService::new(registry.clone(), supervisor.clone(), sandbox.clone());
+        let inspector = InspectorService::new(
+            registry.clone(),
+            supervisor.clone(),
+            sandbox.clone(),
+            checker,
+            config.runtime.state_dir.clone(),
+        );
         Ok(Self {
             sandbox,
             registry,

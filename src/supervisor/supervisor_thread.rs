@@ -149,6 +149,12 @@ impl Supervisor {
         Supervision { restarts: case.ledger.restarts_total(), next_attempt_in: case.due.map(left) }
     }
 
+    /// How often and after what pauses the instance `name` is started again.
+    pub fn policy(&self, name: &str) -> RestartPolicy {
+        let cases = self.shared.cases();
+        cases.get(name).map(|case| case.ledger.policy().clone()).unwrap_or_default()
+    }
+
     /// How long ago the supervisor last went round; far more than a second says that it is stuck.
     pub fn idle_for(&self) -> Duration {
         self.shared.progress.lock().unwrap_or_else(PoisonError::into_inner).elapsed()

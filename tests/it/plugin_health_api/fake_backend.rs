@@ -9,8 +9,8 @@ use keepsight::{
     config::ServerConfig,
     health::HealthSource,
     inspector::{
-        Liveness, Metrics, PluginReport, Readiness, SessionState, StreamPluginReport, StreamReport,
-        StreamState,
+        HostReport, Liveness, Metrics, PluginInspection, PluginReport, Readiness, SessionState,
+        StreamPluginReport, StreamReport, StreamState,
     },
     lifecycle::LifecycleState,
 };
@@ -30,6 +30,7 @@ pub(super) struct FakeBackend {
     pub(super) liveness: Liveness,
     pub(super) readiness: Readiness,
     pub(super) metrics: Metrics,
+    pub(super) host: HostReport,
     pub(super) run: Box<RunTool>,
     pub(super) reload: Box<Reload>,
 }
@@ -43,6 +44,7 @@ impl Default for FakeBackend {
             liveness: Liveness::Alive,
             readiness: Readiness::default(),
             metrics: Metrics::default(),
+            host: HostReport::default(),
             run: Box::new(|_, _| panic!("no test asked for a call")),
             reload: Box::new(|_| panic!("no test asked for a reload")),
         }
@@ -89,6 +91,15 @@ impl Backend for FakeBackend {
 
     fn metrics(&self) -> Metrics {
         self.metrics.clone()
+    }
+
+    fn inspect_plugins(&self) -> Vec<PluginInspection> {
+        // Only the runtime can look into a plugin; see the tests of the inspector.
+        Vec::new()
+    }
+
+    fn host(&self) -> HostReport {
+        self.host.clone()
     }
 
     fn run_tool(&self, plugin: &str, call: ToolCall) -> Result<ToolOutcome, ToolError> {

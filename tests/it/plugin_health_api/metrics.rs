@@ -38,6 +38,7 @@ fn plugin(name: &str, own: MetricsSnapshot) -> PluginMetrics {
         run_ms: histogram(&[1.0, 3.0]),
         restarts: 1,
         abandoned: 2,
+        memory: None,
         degraded: vec![Degradation {
             code: "gpu.cpu_fallback".into(),
             reason: "no adapter".to_owned(),
@@ -95,6 +96,7 @@ fn plugins_streams_and_the_process_are_counted() {
     check(&samples, "process_resident_memory_bytes", &[], 1_048_576.0);
     // What was not measured is not shown as 0.
     assert_eq!(samples.count("process_threads"), 0);
+    assert_eq!(samples.count("keepsight_plugin_memory_bytes"), 0);
 
     let tracker = ("plugin", "tracker");
     for (state, value) in [
@@ -189,7 +191,8 @@ fn the_runtime_counts_as_it_goes() {
         .named("metered");
     let site = Site::start(
         "[streams.door]\nsource = \"test:metered\"\nplugins = [\"it\"]\n\
-         [plugins.it]\nuse = \"scripted\"\nconfig = { script = \"metered\" }",
+         [plugins.it]\nuse = \"scripted\"\nmemory = \"64MiB\"\n\
+         config = { script = \"metered\" }",
     );
     site.await_state("it", "RUNNING");
     assert_eq!(site.run_tool("it", "do", &json!({})).0, 500);
@@ -207,6 +210,9 @@ fn the_runtime_counts_as_it_goes() {
     assert_eq!(errors, Some(1.0));
     assert_eq!(samples.value("plugin_scripted_starts_total", &[it]), Some(1.0));
     assert_eq!(samples.value("keepsight_stream_state", &[door, ("state", "live")]), Some(1.0));
+    let limit = samples.value("keepsight_plugin_memory_limit_bytes", &[it]);
+    assert_eq!(limit, Some(67_108_864.0));
+    assert!(samples.value("keepsight_plugin_memory_peak_bytes", &[it]) > Some(0.0));
     #[cfg(target_os = "linux")]
     assert!(samples.value("process_resident_memory_bytes", &[]).unwrap() > 1e6);
 }

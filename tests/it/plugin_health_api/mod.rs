@@ -6,6 +6,7 @@ mod end_to_end;
 mod exposition;
 mod fake_backend;
 mod guards;
+mod inspector;
 mod limits;
 mod metrics;
 mod plugins;
