@@ -11,6 +11,7 @@ mod print;
 mod probe;
 mod progress;
 mod run;
+mod service_manager;
 mod settings;
 mod track;
 mod track_files;

@@ -1,9 +1,14 @@
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use keepsight_contract::Pace;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::{ExitStatus, Failure, arguments::RunOptions, print, settings};
+use super::{
+    ExitStatus, Failure, arguments::RunOptions, print, service_manager::ServiceManager, settings,
+};
 use crate::{
     api::HttpServer,
     config::{Config, LostContainment},
@@ -31,7 +36,10 @@ pub(super) fn run(options: &RunOptions, catalog: &Catalog) -> Result<ExitStatus,
     print::note(&format!("keepsight: health is at http://{address}/v1/plugins"));
     runtime.begin();
 
-    let status = wait(&config, &runtime)?;
+    let mut manager = ServiceManager::new();
+    manager.ready(&format!("serving http://{address}"));
+    let status = wait(&config, &runtime, &mut manager)?;
+    manager.stopping();
     let drained = server.stop(config.runtime.limits.shutdown);
     tracing::info!(cut_off = drained.cut_off, "ending");
     runtime.shut_down();
@@ -53,13 +61,17 @@ pub(super) fn start(config: &Config, catalog: &Catalog, pace: Pace) -> Result<Ru
 
 /// Waits for a signal to end, for a plugin that strictness doesn't forgive, or for containment
 /// to be lost where that ends the process.
-fn wait(config: &Config, runtime: &Runtime) -> Result<ExitStatus, Failure> {
+fn wait(
+    config: &Config,
+    runtime: &Runtime,
+    manager: &mut ServiceManager,
+) -> Result<ExitStatus, Failure> {
     let failed = |error: std::io::Error| Failure::of(ExitStatus::Failure, &error);
     let waiting = tokio::runtime::Builder::new_current_thread().enable_all().build();
     waiting.map_err(failed)?.block_on(async {
         let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-        let mut rounds = tokio::time::interval(Duration::from_millis(500));
+        let mut rounds = tokio::time::interval(manager.round());
         let mut strict = config.runtime.strict;
         loop {
             tokio::select! {
@@ -67,6 +79,8 @@ fn wait(config: &Config, runtime: &Runtime) -> Result<ExitStatus, Failure> {
                 _ = interrupt.recv() => return Ok(asked_to_end("SIGINT", terminate)),
                 _ = rounds.tick() => {}
             }
+            let liveness = runtime.liveness();
+            manager.feed(Instant::now(), &liveness);
             if strict && runtime.wait_loaded(Duration::ZERO) {
                 strict = false;
                 if let Some(missing) = first_missing(runtime) {
@@ -75,7 +89,7 @@ fn wait(config: &Config, runtime: &Runtime) -> Result<ExitStatus, Failure> {
                 }
             }
             if config.runtime.on_lost_containment == LostContainment::Exit
-                && let Liveness::ContainmentLost { reason } = runtime.liveness()
+                && let Liveness::ContainmentLost { reason } = liveness
             {
                 print::error(&format!("faults can no longer be contained: {reason}"));
                 return Ok(ExitStatus::LostContainment);
