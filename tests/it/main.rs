@@ -8,7 +8,7 @@ mod plugin_loader;
 mod plugin_sandbox;
 mod streams;
 mod support;
-#[cfg(feature = "video-tracker")]
+#[cfg(all(feature = "video-tracker", feature = "scene", feature = "frame-stats"))]
 mod videotracker_stability;
 
 /// As the real binary does, so that memory is measured here too.

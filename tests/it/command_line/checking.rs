@@ -8,7 +8,7 @@ fn check(toml: &str) -> super::support::Ended {
     place.run(&["check"])
 }
 
-#[cfg(all(feature = "video-tracker", feature = "scene", feature = "bundled-model"))]
+#[cfg(all(feature = "scene", feature = "bundled-model"))]
 #[test]
 fn without_a_configuration_the_scene_is_fine() {
     let ended = Place::new().run(&["check"]);
@@ -16,7 +16,6 @@ fn without_a_configuration_the_scene_is_fine() {
     assert!(!ended.out.contains("missing"), "{ended}");
 }
 
-#[cfg(feature = "video-tracker")]
 #[test]
 fn a_missing_model_is_degraded_or_if_critical_missing() {
     let toml = "[plugins.eye]\nuse = \"video-tracker\"\n\
@@ -26,7 +25,6 @@ fn a_missing_model_is_degraded_or_if_critical_missing() {
     check(&format!("{toml}critical = true")).check(3, &said);
 }
 
-#[cfg(feature = "video-tracker")]
 #[test]
 fn findings_are_data_too() {
     let place = Place::new();
@@ -51,14 +49,13 @@ fn findings_are_data_too() {
     }
 }
 
-#[cfg(all(feature = "video-tracker", feature = "gpu"))]
+#[cfg(feature = "gpu")]
 #[test]
 fn a_gpu_that_is_required_and_not_there_is_found() {
     let toml = "[plugins.eye]\nuse = \"video-tracker\"\nconfig = { gpu = \"required\" }\n";
     check(toml).check(1, &["dependency.gpu_missing", "no graphics driver offers an adapter"]);
 }
 
-#[cfg(feature = "frame-stats")]
 #[test]
 fn an_instances_own_configuration_is_its_own_matter() {
     let toml = "[plugins.stats]\nuse = \"frame-stats\"\nconfig = { colour = 1 }\n";
@@ -67,7 +64,6 @@ fn an_instances_own_configuration_is_its_own_matter() {
         .check(1, &["missing  plugin stats:", "ok       plugin stats2:"]);
 }
 
-#[cfg(all(feature = "video-file", feature = "frame-stats"))]
 #[test]
 fn a_source_that_is_not_there_is_found() {
     let toml = "[plugins.stats]\nuse = \"frame-stats\"\n\

@@ -1,9 +1,18 @@
 //! The program as people start it: what it prints, what it writes, how it ends.
 
 mod arguments;
+#[cfg(all(feature = "video-tracker", feature = "video-file", feature = "frame-stats"))]
 mod checking;
+#[cfg(all(feature = "video-tracker", feature = "video-file", feature = "frame-stats"))]
+mod hanging;
 mod listings;
 mod running;
+mod service_manager;
 mod support;
-#[cfg(all(feature = "video-tracker", feature = "bundled-model", feature = "scene"))]
+#[cfg(all(
+    feature = "video-tracker",
+    feature = "bundled-model",
+    feature = "scene",
+    feature = "video-file"
+))]
 mod tracking;

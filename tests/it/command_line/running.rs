@@ -1,14 +1,12 @@
 //! `keepsight run`: it serves until it is asked to end.
 
-use std::{net::TcpListener, path::Path, process::Command};
-
-use serde_json::json;
+use std::net::TcpListener;
 
 use super::support::Place;
 use crate::support::client;
 
 /// A configuration that needs nothing of this build.
-const EMPTY: &str = "version = 1\nruntime.limits.shutdown = \"500ms\"\n";
+pub(super) const EMPTY: &str = "version = 1\nruntime.limits.shutdown = \"500ms\"\n";
 
 #[test]
 fn an_address_that_is_taken_is_said_to_be() {
@@ -25,7 +23,7 @@ fn a_signal_ends_it_with_success() {
         let place = Place::new();
         place.write("keepsight.toml", EMPTY);
         let serving = place.serve(&[]);
-        assert_eq!(serving.get("/v1/health")["status"], "healthy");
+        serving.await_get("/v1/health", |health| health["status"] == "healthy");
         serving.signal(name);
         serving.ended().check(0, &[]);
     }
@@ -83,79 +81,7 @@ fn a_source_can_be_named_instead_of_a_configuration() {
     place.write("keepsight.toml", "nonsense");
     let serving = place.serve(&["--source", "scene:?size=64x48&targets=0"]);
     let stream = &serving.await_get("/v1/streams", |streams| streams[0]["state"] == "live")[0];
-    assert_eq!(stream["size"], json!({"width": 64, "height": 48}), "{stream:#}");
-}
-
-/// Opening it hangs until somebody writes to it, which nobody does.
-fn make_pipe(path: &Path) {
-    assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
-}
-
-#[cfg(feature = "video-tracker")]
-#[test]
-fn a_plugin_that_hangs_in_init_does_not_keep_it_from_ending() {
-    let place = Place::new();
-    place.write("model.onnx", "not looked at before its description");
-    make_pipe(&place.path().join("model.toml"));
-    let text = "[plugins.eye]\nuse = \"video-tracker\"\n\
-                config = { gpu = \"off\", model = \"model.onnx\" }\n";
-    place.write("keepsight.toml", &format!("{EMPTY}{text}"));
-    let serving = place.serve(&[]);
-    assert_eq!(serving.get("/v1/plugins/eye/health")["state"], "LOADED");
-    let (status, answer) = {
-        let answer =
-            client::post(serving.address(), "/v1/plugins/eye/tools/track/run", "{\"args\":{}}");
-        (answer.status, answer.detail())
-    };
-    assert_eq!(status, 503, "{answer}");
-    serving.signal("TERM");
-    serving.ended().check(0, &[]);
-}
-
-#[cfg(feature = "video-tracker")]
-#[test]
-fn a_check_that_hangs_does_not_keep_it_from_ending() {
-    let place = Place::new();
-    make_pipe(&place.path().join("model.onnx"));
-    let text = "[plugins.eye]\nuse = \"video-tracker\"\n\
-                config = { gpu = \"off\", model = \"model.onnx\" }\n";
-    place.write("keepsight.toml", &format!("{EMPTY}{text}"));
-    let serving = place.serve(&[]);
-    assert_eq!(serving.get("/v1/plugins/eye/health")["state"], "LOADED");
-    serving.signal("TERM");
-    serving.ended().check(0, &[]);
-}
-
-#[cfg(all(feature = "video-file", feature = "frame-stats"))]
-#[test]
-fn a_source_that_hangs_does_not_keep_it_from_ending() {
-    let place = Place::new();
-    make_pipe(&place.path().join("film.avi"));
-    let text = "[plugins.stats]\nuse = \"frame-stats\"\n\
-                [streams.film]\nsource = \"file:film.avi\"\nplugins = [\"stats\"]\n";
-    place.write("keepsight.toml", &format!("{EMPTY}{text}"));
-    let serving = place.serve(&[]);
-    serving.await_get("/v1/plugins/stats/health", |health| health["state"] == "INITIALIZED");
-    serving.signal("TERM");
-    serving.ended().check(0, &[]);
-}
-
-#[cfg(all(feature = "fault-injector", feature = "scene"))]
-#[test]
-fn a_plugin_that_hangs_on_a_stream_does_not_keep_it_from_ending() {
-    for kind in ["hang", "spin"] {
-        let place = Place::new();
-        let text = format!(
-            "[plugins.bad]\nuse = \"fault-injector\"\n\
-             config.faults = [{{ at = \"run\", kind = \"{kind}\" }}]\n\
-             [streams.scene]\nsource = \"scene:?size=64x48\"\nplugins = [\"bad\"]\n"
-        );
-        place.write("keepsight.toml", &format!("{EMPTY}{text}"));
-        let serving = place.serve(&[]);
-        serving.await_get("/v1/plugins/bad/health", |health| health["state"] == "RUNNING");
-        serving.signal("TERM");
-        serving.ended().check(0, &[]);
-    }
+    assert_eq!(stream["size"], serde_json::json!({"width": 64, "height": 48}), "{stream:#}");
 }
 
 #[cfg(feature = "video-tracker")]

@@ -46,10 +46,6 @@ impl Place {
         fs::write(self.path().join(name), text).unwrap();
     }
 
-    pub(super) fn read(&self, name: &str) -> Vec<u8> {
-        fs::read(self.path().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
-    }
-
     /// Names of what lies here, sorted.
     pub(super) fn names(&self) -> Vec<String> {
         let entries = fs::read_dir(self.path()).unwrap();
@@ -89,8 +85,20 @@ impl Place {
     /// Starts `keepsight run` with `arguments` on a free port of loopback.
     #[track_caller]
     pub(super) fn serve(&self, arguments: &[&str]) -> Serving {
+        self.serve_with(arguments, |_| {})
+    }
+
+    /// As [`serve`](Self::serve), in other surroundings.
+    #[track_caller]
+    pub(super) fn serve_with(
+        &self,
+        arguments: &[&str],
+        surroundings: impl FnOnce(&mut Command),
+    ) -> Serving {
         let arguments = [&["run", "--listen", "127.0.0.1:0"], arguments].concat();
-        let mut child = self.command(&arguments).stdout(Stdio::null()).spawn().unwrap();
+        let mut command = self.command(&arguments);
+        surroundings(&mut command);
+        let mut child = command.stdout(Stdio::null()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let (say, address) = mpsc::channel();
         let (keep, log) = mpsc::channel();

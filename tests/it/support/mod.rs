@@ -9,5 +9,5 @@ pub(crate) mod test_source;
 
 pub(crate) use gate::Gate;
 pub(crate) use scripted::Script;
-pub(crate) use site::{Setup, Site};
+pub(crate) use site::Site;
 pub(crate) use test_source::{Behaviour, Switch};

@@ -49,10 +49,7 @@ impl Default for Setup {
 
 impl Setup {
     /// What the features of this build bring, beside what is a test's own.
-    #[cfg_attr(
-        not(feature = "video-tracker"),
-        expect(dead_code, reason = "its tests are left out")
-    )]
+    #[allow(dead_code, reason = "only the tracker's tests do, which not every build has")]
     pub(crate) fn with_everything() -> Self {
         let plugins = registered::plugins().chain([PluginRegistration::of::<Scripted>("test")]);
         let sources = [SourceRegistration::of::<TestSource>("test-source", &["test"])];

@@ -6,9 +6,7 @@ use keepsight::loader::ProbeProgram;
 use serde_json::json;
 
 use super::support::{check_alive, check_unavailable, check_undisturbed, start_scene};
-use crate::support::{Setup, Site};
-
-const GPU: bool = cfg!(feature = "gpu");
+use crate::support::{Site, site::Setup};
 
 /// A site whose probes are what the shell makes of `script`.
 #[track_caller]
@@ -54,20 +52,14 @@ fn survey(kind: &str) -> String {
 #[test]
 fn required_without_an_adapter_is_unavailable_and_nothing_else_is() {
     let (site, _folder) = start("gpu = \"required\"", "", &without_drivers());
-    if GPU {
-        let reason = ["no graphics driver offers an adapter"];
-        check_unavailable(&site, "tracker", "dependency.gpu_missing", &reason);
-    } else {
-        let reason = ["no GPU support"];
-        check_unavailable(&site, "tracker", "dependency.no_probe", &reason);
-    }
+    let reason = ["no graphics driver offers an adapter"];
+    check_unavailable(&site, "tracker", "dependency.gpu_missing", &reason);
     let health = site.health("tracker");
     assert!(health["next_attempt_in_seconds"].is_number(), "{health:#}");
     assert_eq!(health["streams"], json!({"scene": "waiting"}));
     check_undisturbed(&site, "scene", "stats", 10);
 }
 
-#[cfg(feature = "gpu")]
 #[test]
 fn required_with_the_processor_as_its_only_adapter_is_unavailable() {
     let (site, _folder) = start("gpu = \"required\"", "", &survey("software"));
@@ -76,7 +68,6 @@ fn required_with_the_processor_as_its_only_adapter_is_unavailable() {
     check_undisturbed(&site, "scene", "stats", 5);
 }
 
-#[cfg(feature = "gpu")]
 #[test]
 fn an_adapter_that_is_gone_by_the_time_of_init_is_missing_too() {
     let tracker = format!("gpu = \"required\", adapter = \"{NOBODYS}\"");
@@ -85,7 +76,6 @@ fn an_adapter_that_is_gone_by_the_time_of_init_is_missing_too() {
     check_undisturbed(&site, "scene", "stats", 5);
 }
 
-#[cfg(feature = "gpu")]
 #[test]
 fn a_driver_that_crashes_takes_the_probe_with_it_and_no_more() {
     let script = "echo 'the driver crashes' >&2; kill -SEGV $$";
@@ -95,7 +85,6 @@ fn a_driver_that_crashes_takes_the_probe_with_it_and_no_more() {
     check_undisturbed(&site, "scene", "stats", 5);
 }
 
-#[cfg(feature = "gpu")]
 #[test]
 fn a_driver_that_hangs_is_ended_at_the_probes_limit() {
     let limit = "runtime.limits.probe = \"300ms\"";
@@ -122,7 +111,6 @@ fn a_reload_after_the_gpu_was_given_up_brings_it_back() {
     site.await_state("tracker", "RUNNING");
 }
 
-#[cfg(feature = "bundled-model")]
 #[test]
 fn off_tracks_on_the_processor_and_asks_for_no_adapter() {
     // Were the probe asked, it would fail.
@@ -132,18 +120,12 @@ fn off_tracks_on_the_processor_and_asks_for_no_adapter() {
     check_alive(&site);
 }
 
-#[cfg(feature = "bundled-model")]
 #[test]
 fn auto_without_an_adapter_tracks_on_the_processor_and_says_so() {
     let tracker = format!("gpu = \"auto\", adapter = \"{NOBODYS}\"");
     let (site, _folder) = start(&tracker, "", &without_drivers());
     check_undisturbed(&site, "scene", "tracker", 2);
     let health = site.health("tracker");
-    if !GPU {
-        // A build without the feature lacks nothing that its machine could give it.
-        assert_eq!(health["degraded"], json!([]));
-        return;
-    }
     let degraded = health["degraded"].as_array().unwrap();
     assert_eq!(degraded.len(), 1, "{health:#}");
     assert_eq!(degraded[0]["code"], "gpu.cpu_fallback", "{health:#}");

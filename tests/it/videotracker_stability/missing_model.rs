@@ -6,7 +6,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use super::support::{check_unavailable, check_undisturbed};
-use crate::support::{Setup, Site};
+use crate::support::{Site, site::Setup};
 
 /// The model that the default build holds, as files.
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/plugins/video-tracker/models");

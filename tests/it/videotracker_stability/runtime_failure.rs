@@ -14,7 +14,7 @@ use keepsight_jpeg::{JpegDecoder, Picture, encode};
 use serde_json::{Value, json};
 
 use super::support::{check_alive, check_undisturbed, find_fed};
-use crate::support::{Behaviour, Setup, Site, Switch};
+use crate::support::{Behaviour, Site, Switch, site::Setup};
 
 const TRACKER: &str =
     "[plugins.tracker]\nuse = \"video-tracker\"\nconfig = { gpu = \"off\", threads = 1 }\n";

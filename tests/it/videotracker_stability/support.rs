@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use crate::support::{Setup, Site};
+use crate::support::{Site, site::Setup};
 
 /// A site of the scene, which the tracker `tracker` and the statistics `stats` watch. Both lines
 /// are TOML: the tracker's configuration and the runtime's.

@@ -9,7 +9,7 @@ use keepsight::streams::FrameOutcome;
 use keepsight_contract::{Pace, Track, TrackState, Tracks, TruthObject};
 use serde_json::json;
 
-use crate::support::{Setup, Site};
+use crate::support::{Site, site::Setup};
 
 /// Runs the scene to its end, and gives each frame's outcome in order.
 fn run(frames: u64) -> (Site, Vec<FrameOutcome>) {
