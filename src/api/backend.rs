@@ -2,6 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use keepsight_contract::{Frame, Response};
 
+use super::EventLog;
 use crate::{
     health::HealthSource,
     inspector::{HostReport, Metrics, PluginInspection, StreamReport},
@@ -40,6 +41,9 @@ pub trait Backend: HealthSource {
 
     /// The process and its machine; may take a moment.
     fn host(&self) -> HostReport;
+
+    /// What happens, for those who follow it.
+    fn events(&self) -> Arc<EventLog>;
 
     /// Runs a tool and waits for its result, at most until the call's deadline.
     ///

@@ -97,7 +97,7 @@ impl HttpServer {
         let connections_max = config.limits.connections;
         let connections = Arc::new(Semaphore::new(connections_max));
         let (stop, stopping) = watch::channel(false);
-        let handler = Arc::new(RequestHandler::new(config, backend));
+        let handler = Arc::new(RequestHandler::new(config, backend, stopping.clone()));
         runtime.spawn(accept(listener, handler, connections.clone(), stopping));
         tracing::info!(%address, "serving");
         Ok(Self { address, runtime: Some(runtime), stop, connections, connections_max })

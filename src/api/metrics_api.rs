@@ -7,6 +7,7 @@ use hyper::StatusCode;
 
 use super::{
     Backend,
+    events_api::Subscribers,
     exposition::{Exposition, Labels, name_part},
 };
 use crate::{
@@ -16,10 +17,14 @@ use crate::{
     loader::MetricsSnapshot,
 };
 
-pub(super) fn metrics(backend: &dyn Backend) -> Reply {
+pub(super) fn metrics(backend: &dyn Backend, subscribers: &Subscribers) -> Reply {
     let metrics = backend.metrics();
     let mut to = Exposition::default();
     process(&mut to, &metrics.process);
+    let help = "Events that were published.";
+    to.counter("keepsight_events_total", help, &[], subscribers.events_count());
+    let help = "Clients that follow the events.";
+    to.gauge("keepsight_event_subscribers", help, &[], subscribers.count() as f64);
     for plugin in &metrics.plugins {
         plugin_metrics(&mut to, plugin);
     }

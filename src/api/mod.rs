@@ -7,8 +7,11 @@
 //!
 //! Not here: who decides what a plugin does. A [`Backend`] answers; this module knows how to ask.
 
+mod answer_body;
 mod backend;
 mod connection;
+mod event_log;
+mod events_api;
 mod exposition;
 mod guard;
 mod http_server;
@@ -23,6 +26,7 @@ mod streams_api;
 mod write_deadline;
 
 pub use backend::{Backend, LatestResult};
+pub use event_log::{EventKind, EventLog};
 pub use http_server::{Drained, HttpServer, ServeError};
 
 pub use crate::{

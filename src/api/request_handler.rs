@@ -3,24 +3,26 @@ use std::{
     time::{Duration, Instant},
 };
 
-use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::{
     HeaderMap, Method, Request, Response, StatusCode,
     body::{Body as _, Bytes, Incoming},
     header::{
-        ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, EXPECT, HeaderValue, RETRY_AFTER,
-        WWW_AUTHENTICATE,
+        ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, EXPECT, HeaderName, HeaderValue,
+        RETRY_AFTER, WWW_AUTHENTICATE,
     },
     http::request::Parts,
 };
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
     task::spawn_blocking,
     time::timeout,
 };
 
 use super::{
     Backend,
+    answer_body::AnswerBody,
+    events_api::{EventStream, Subscribers},
     guard::Guard,
     inspector_api, metrics_api, plugins_api,
     routes::{Access, Route},
@@ -39,13 +41,26 @@ pub(super) struct RequestHandler {
     guard: Guard,
     limits: ServerLimits,
     snapshots: Snapshots,
+    subscribers: Subscribers,
     /// One permit for each thread that may wait.
     calls: Arc<Semaphore>,
 }
 
+/// What a request is answered with.
+enum Answer {
+    Whole(Reply),
+    Events(EventStream),
+}
+
 impl RequestHandler {
-    pub(super) fn new(config: &ServerConfig, backend: Arc<dyn Backend>) -> Self {
+    /// A handler that ends what goes on without end once `stop` turns true.
+    pub(super) fn new(
+        config: &ServerConfig,
+        backend: Arc<dyn Backend>,
+        stop: watch::Receiver<bool>,
+    ) -> Self {
         Self {
+            subscribers: Subscribers::new(backend.events(), &config.limits, stop),
             backend,
             guard: Guard::new(config),
             limits: config.limits.clone(),
@@ -62,20 +77,23 @@ impl RequestHandler {
     pub(super) async fn handle(
         self: Arc<Self>,
         request: Request<Incoming>,
-    ) -> Response<Full<Bytes>> {
+    ) -> Response<AnswerBody> {
         let begun = Instant::now();
         let (parts, mut body) = request.into_parts();
         let target = Target::parse(parts.uri.path(), parts.uri.query());
         let route = target.and_then(|target| Route::of(&target));
         let access = route.as_ref().map_or(Access::Public, Route::access);
-        let reply = self.answer(&parts, &mut body, route).await;
+        let answer = self.answer(&parts, &mut body, route).await;
         let whole = body.is_end_stream() || self.discard(&parts.headers, body).await;
 
         let (method, path) = (&parts.method, parts.uri.path());
-        let (status, took) = (reply.status.as_u16(), begun.elapsed());
+        let mut response = match answer {
+            Answer::Whole(reply) => response(reply),
+            Answer::Events(events) => event_response(events),
+        };
+        let (status, took) = (response.status().as_u16(), begun.elapsed());
         tracing::trace!(%method, path, status, ?took, "answered a request");
 
-        let mut response = response(reply);
         let headers = response.headers_mut();
         self.guard.answer_headers(access, &parts.headers, headers);
         if parts.method == Method::OPTIONS {
@@ -92,27 +110,47 @@ impl RequestHandler {
         parts: &Parts,
         body: &mut Incoming,
         route: Option<Route>,
-    ) -> Reply {
-        if let Err(reply) = self.guard.check_host(parts.version, &parts.uri, &parts.headers) {
-            return reply;
+    ) -> Answer {
+        match self.admit(parts, route) {
+            Err(reply) => Answer::Whole(reply),
+            Ok(route) => self.dispatch(parts, body, route).await,
         }
+    }
+
+    /// The route, if whoever asks for it may.
+    fn admit(&self, parts: &Parts, route: Option<Route>) -> Result<Route, Reply> {
+        self.guard.check_host(parts.version, &parts.uri, &parts.headers)?;
         if parts.method == Method::OPTIONS {
-            return Reply::new(StatusCode::OK, "application/json", Bytes::new());
+            return Err(Reply::new(StatusCode::OK, "application/json", Bytes::new()));
         }
-        let Some(route) = route else { return Reply::not_found() };
+        let route = route.ok_or_else(Reply::not_found)?;
         if parts.method != route.method() {
             let mut reply = Reply::detail(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
             reply.allow = Some(route.allow());
-            return reply;
+            return Err(reply);
         }
-        if let Err(reply) = self.guard.check_access(route.access(), &parts.headers) {
-            return reply;
-        }
+        self.guard.check_access(route.access(), &parts.headers)?;
+        Ok(route)
+    }
+
+    async fn dispatch(
+        self: &Arc<Self>,
+        parts: &Parts,
+        body: &mut Incoming,
+        route: Route,
+    ) -> Answer {
         let backend = &*self.backend;
-        match route {
+        let reply = match route {
+            Route::Events(filter) => {
+                let resume = parts.headers.get(LAST_EVENT_ID).map(|id| id.to_str().unwrap_or(""));
+                match self.subscribers.subscribe(filter, resume) {
+                    Ok(events) => return Answer::Events(events),
+                    Err(reply) => reply,
+                }
+            }
             Route::Health(route) => route.answer(backend),
             Route::Manifest { plugin } => plugins_api::manifest(backend, &plugin),
-            Route::Metrics => metrics_api::metrics(backend),
+            Route::Metrics => metrics_api::metrics(backend, &self.subscribers),
             Route::InspectPlugins => inspector_api::plugins(backend),
             Route::InspectPlugin { plugin } => {
                 // Looking up a backtrace's names takes tens of milliseconds.
@@ -153,16 +191,18 @@ impl RequestHandler {
                 // The permit comes before the body, so that bodies in memory are as limited as
                 // calls are.
                 let permit = self.permit();
-                let body = match self.read(body).await {
-                    Ok(body) => body,
-                    Err(reply) => return reply,
-                };
-                self.hand_over(permit, StatusCode::REQUEST_TIMEOUT, move |handler| {
-                    plugins_api::run(&*handler.backend, &plugin, &tool, &body)
-                })
-                .await
+                match self.read(body).await {
+                    Err(reply) => reply,
+                    Ok(body) => {
+                        self.hand_over(permit, StatusCode::REQUEST_TIMEOUT, move |handler| {
+                            plugins_api::run(&*handler.backend, &plugin, &tool, &body)
+                        })
+                        .await
+                    }
+                }
             }
-        }
+        };
+        Answer::Whole(reply)
     }
 
     fn permit(&self) -> Option<OwnedSemaphorePermit> {
@@ -244,8 +284,8 @@ impl RequestHandler {
     }
 }
 
-fn response(reply: Reply) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(reply.body));
+fn response(reply: Reply) -> Response<AnswerBody> {
+    let mut response = Response::new(AnswerBody::from(reply.body));
     *response.status_mut() = reply.status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
@@ -263,6 +303,19 @@ fn response(reply: Reply) -> Response<Full<Bytes>> {
     }
     response
 }
+
+fn event_response(events: EventStream) -> Response<AnswerBody> {
+    let mut response = Response::new(AnswerBody::Events(events));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(EventStream::CONTENT_TYPE));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // A proxy that gathers answers before it passes them on would pass on nothing.
+    headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
+    response
+}
+
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 /// Of an unwanted body; enough for a picture sent by mistake.
 const DISCARD_BYTES_MAX: usize = 64 << 20;

@@ -9,6 +9,7 @@
 //! GET  /v1/inspector/plugins                      every plugin, looked into
 //! GET  /v1/inspector/plugins/{name}               one plugin, with its faults' backtraces
 //! GET  /v1/inspector/host                         the process and its machine
+//! GET  /v1/events[?plugin=][&stream=]             what happens, as server-sent events
 //! GET  /v1/streams                                every stream
 //! GET  /v1/streams/{name}                         one stream
 //! GET  /v1/streams/{name}/tracks[?plugin=]        its newest tracks
@@ -17,6 +18,7 @@
 
 use hyper::Method;
 
+use super::event_log::EventFilter;
 use crate::health::{HealthRoute, Target};
 
 /// What a request asks for.
@@ -30,6 +32,7 @@ pub(super) enum Route {
     InspectPlugins,
     InspectPlugin { plugin: String },
     InspectHost,
+    Events(EventFilter),
     Streams,
     Stream { stream: String },
     Tracks { stream: String, plugin: Option<String> },
@@ -67,6 +70,10 @@ impl Route {
                 Some(Self::InspectPlugin { plugin: name.to_owned() })
             }
             ["v1", "inspector", "host"] => Some(Self::InspectHost),
+            ["v1", "events"] => Some(Self::Events(EventFilter {
+                plugin: plugin_asked(),
+                stream: target.query("stream").map(str::to_owned),
+            })),
             ["v1", "streams"] => Some(Self::Streams),
             // `/v1/streams/` is another path, and no stream has an empty name.
             ["v1", "streams", name] if !name.is_empty() => {
@@ -106,6 +113,7 @@ impl Route {
             | Self::InspectPlugins
             | Self::InspectPlugin { .. }
             | Self::InspectHost
+            | Self::Events(_)
             | Self::Streams
             | Self::Stream { .. }
             | Self::Tracks { .. }

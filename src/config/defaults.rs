@@ -71,11 +71,13 @@ impl Default for ServerLimits {
             body_bytes: 8 << 20,
             connections: 128,
             calls: 32,
+            subscribers: 32,
             header_time: Duration::from_secs(10),
             body_time: Duration::from_secs(30),
             // A reload's answer waits for running calls, probes and init: 30 + 10 + 120 s.
             request_time: Duration::from_secs(180),
             write_time: Duration::from_secs(10),
+            heartbeat: Duration::from_secs(15),
         }
     }
 }

@@ -48,6 +48,8 @@ pub struct ServerLimits {
     pub connections: usize,
     /// Calls, reloads and pictures in work at a time; more are answered 503.
     pub calls: usize,
+    /// Those who follow the events at a time; more are answered 503.
+    pub subscribers: usize,
     /// To send the request line and all headers, and to begin the next request.
     pub header_time: Duration,
     /// To send the body.
@@ -56,6 +58,8 @@ pub struct ServerLimits {
     pub request_time: Duration,
     /// For the client to take any next part of the answer.
     pub write_time: Duration,
+    /// Between signs of life to those who follow the events, while nothing happens.
+    pub heartbeat: Duration,
 }
 
 /// How the process behaves as a whole.

@@ -126,10 +126,12 @@ fn server_limits(server: &Section<'_>, limits: &mut ServerLimits) -> Result<(), 
         "body_bytes",
         "connections",
         "calls",
+        "subscribers",
         "header_time",
         "body_time",
         "request_time",
         "write_time",
+        "heartbeat",
     ];
     let Some(section) = server.section("limits", "[server.limits]", &known)? else {
         return Ok(());
@@ -151,10 +153,12 @@ fn server_limits(server: &Section<'_>, limits: &mut ServerLimits) -> Result<(), 
     number("headers", &mut limits.headers, 8..=1000)?;
     number("connections", &mut limits.connections, 1..=10_000)?;
     number("calls", &mut limits.calls, 1..=256)?;
+    number("subscribers", &mut limits.subscribers, 0..=10_000)?;
     set(&mut limits.header_time, section.time("header_time")?);
     set(&mut limits.body_time, section.time("body_time")?);
     set(&mut limits.request_time, section.time("request_time")?);
     set(&mut limits.write_time, section.time("write_time")?);
+    set(&mut limits.heartbeat, section.time("heartbeat")?);
     Ok(())
 }
 

@@ -13,7 +13,7 @@ listen = "0.0.0.0:8787"
 key = "${KEEPSIGHT_KEY}"
 allowed_origins = ["https://wall.example"]
 allowed_hosts = ["Door.example"]
-limits = { body_bytes = "1MiB", connections = 7, header_time = "2s" }
+limits = { body_bytes = "1MiB", connections = 7, header_time = "2s", subscribers = 3, heartbeat = "9s" }
 [runtime]
 state_dir = "/var/lib/keepsight"
 on_lost_containment = "exit"
@@ -89,6 +89,8 @@ fn every_key_arrives() {
         body_bytes: 1 << 20,
         connections: 7,
         header_time: Duration::from_secs(2),
+        subscribers: 3,
+        heartbeat: Duration::from_secs(9),
         ..ServerLimits::default()
     };
     assert_eq!(server.limits, limits);

@@ -8,12 +8,13 @@ use std::{
 use keepsight_contract::{CaptureWish, Pace, SourceRegistration, SourceUri, StreamInfo};
 use serde_json::Value;
 
-use super::StartError;
+use super::{StartError, publishing};
 use crate::{
+    api::EventLog,
     config::{Config, Mode, PluginConfig, StreamConfig},
     loader::{
-        BackoffPolicy, Catalog, DependencyChecker, HostEvent, InstanceEvent, InstanceHost,
-        InstanceLimits, InstanceSpec, PluginInstance, PluginRegistry,
+        BackoffPolicy, Catalog, DependencyChecker, InstanceEvent, InstanceHost, InstanceLimits,
+        InstanceSpec, PluginInstance, PluginRegistry,
     },
     sandbox::{Phase, Sandbox},
     streams::{FeedSpec, MailboxMode, StreamError, StreamLimits, StreamSpec},
@@ -34,6 +35,7 @@ pub(super) fn instances(
     sandbox: &Arc<Sandbox>,
     checker: &Arc<DependencyChecker>,
     events: &mpsc::Sender<InstanceEvent>,
+    log: &Arc<EventLog>,
 ) -> PluginRegistry {
     PluginRegistry::new(config.plugins.iter().map(|(name, plugin)| {
         let spec = instance_spec(name, plugin, config);
@@ -44,7 +46,7 @@ pub(super) fn instances(
             catalog.plugin_ids().join(", "),
             sandbox.clone(),
             checker.clone(),
-            host(name, config),
+            host(name, config, log),
             events.clone(),
         )
     }))
@@ -70,6 +72,7 @@ pub(super) fn streams(
     sandbox: &Arc<Sandbox>,
     registry: &PluginRegistry,
     pace: Pace,
+    log: &Arc<EventLog>,
 ) -> Result<Vec<Planned>, StartError> {
     let plan = |(name, stream): (&String, &StreamConfig)| {
         let uri: SourceUri = stream
@@ -100,8 +103,12 @@ pub(super) fn streams(
             grace: stream.grace,
             feeds,
             limits: StreamLimits::default(),
+            on_change: {
+                let log = log.clone();
+                Arc::new(move |stream, status| publishing::stream_change(&log, stream, status))
+            },
         };
-        Ok(Planned { spec, registration, host: host(&format!("source:{name}"), config) })
+        Ok(Planned { spec, registration, host: host(&publishing::source_host(name), config, log) })
     };
     config.streams.iter().map(plan).collect()
 }
@@ -171,14 +178,9 @@ fn instance_spec(name: &str, plugin: &PluginConfig, config: &Config) -> Instance
     }
 }
 
-fn host(name: &str, config: &Config) -> Arc<InstanceHost> {
-    InstanceHost::new(name, config.runtime.state_dir.as_deref(), |event| match event {
-        HostEvent::Published { instance, kind, data, .. } => {
-            tracing::debug!(plugin = %instance, kind, %data, "event");
-        }
-        HostEvent::ThreadPanicked { instance, message, .. } => {
-            tracing::error!(plugin = %instance, message, "a plugin's own thread panicked");
-        }
-        _ => {}
+fn host(name: &str, config: &Config, log: &Arc<EventLog>) -> Arc<InstanceHost> {
+    let log = log.clone();
+    InstanceHost::new(name, config.runtime.state_dir.as_deref(), move |event| {
+        publishing::host_event(&log, event);
     })
 }

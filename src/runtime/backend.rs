@@ -1,10 +1,12 @@
 //! What the server asks of the process.
 
+use std::sync::Arc;
+
 use keepsight_contract::OutputKind;
 
 use super::Runtime;
 use crate::{
-    api::{Backend, LatestResult},
+    api::{Backend, EventLog, LatestResult},
     health::HealthSource,
     inspector::{
         HostReport, Liveness, Metrics, PluginInspection, PluginReport, Readiness, StreamReport,
@@ -51,6 +53,10 @@ impl Backend for Runtime {
 
     fn host(&self) -> HostReport {
         self.inspector.host()
+    }
+
+    fn events(&self) -> Arc<EventLog> {
+        self.events.clone()
     }
 
     fn latest(&self, stream: &str, plugin: Option<&str>) -> Option<LatestResult> {

@@ -3,6 +3,7 @@
 
 mod assembly;
 mod backend;
+mod publishing;
 mod try_sources;
 
 use std::{
@@ -13,6 +14,7 @@ use std::{
 use keepsight_contract::{Pace, SourceUriError};
 
 use crate::{
+    api::EventLog,
     config::Config,
     inspector::InspectorService,
     loader::{Catalog, DependencyChecker, PluginRegistry, ProbeProgram},
@@ -30,6 +32,7 @@ pub struct Runtime {
     registry: PluginRegistry,
     supervisor: Arc<Supervisor>,
     inspector: InspectorService,
+    events: Arc<EventLog>,
     planned: Mutex<Vec<Planned>>,
     streams: OnceLock<StreamsRegistry>,
     listeners: Vec<Listener>,
@@ -84,8 +87,9 @@ impl Runtime {
         let checker = DependencyChecker::new(sandbox.clone(), options.probe_program, limits.probe);
         let checker = Arc::new(checker);
         let (events, reported) = mpsc::channel();
-        let registry = assembly::instances(config, catalog, &sandbox, &checker, &events);
-        let planned = assembly::streams(config, catalog, &sandbox, &registry, options.pace)?;
+        let log = Arc::new(EventLog::default());
+        let registry = assembly::instances(config, catalog, &sandbox, &checker, &events, &log);
+        let planned = assembly::streams(config, catalog, &sandbox, &registry, options.pace, &log)?;
         let policies = assembly::restart_policies(config);
         let supervisor = Supervisor::start(registry.clone(), policies, reported);
         let supervisor = Arc::new(supervisor.map_err(StartError::Thread)?);
@@ -101,6 +105,7 @@ impl Runtime {
             registry,
             supervisor,
             inspector,
+            events: log,
             planned: Mutex::new(planned),
             streams: OnceLock::new(),
             listeners: options.listeners,

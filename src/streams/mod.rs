@@ -25,7 +25,7 @@ mod stream_status;
 mod streams_registry;
 
 pub use mailbox::{Mailbox, MailboxMode, Put, Taken};
-pub use results::{FrameOutcome, LatestResult, Listener};
+pub use results::{FrameOutcome, LatestResult, Listener, StatusListener};
 pub use stream::{FeedReport, Stream, StreamReport};
 pub use stream_spec::{FeedSpec, StreamLimits, StreamSpec};
 pub use stream_status::{SessionState, SourceState, StreamStatus};

@@ -5,6 +5,8 @@ use std::{
 
 use keepsight_contract::{Frame, Response};
 
+use super::StreamStatus;
+
 /// What came of one frame in one plugin.
 #[derive(Clone, Debug)]
 pub struct FrameOutcome {
@@ -34,6 +36,10 @@ pub struct LatestResult {
     /// When the response came.
     pub at: Instant,
 }
+
+/// Told with the stream's name when its source comes into another state, or is in the same for
+/// another reason; must be quick, since the source waits.
+pub type StatusListener = Arc<dyn Fn(&str, &StreamStatus) + Send + Sync>;
 
 /// Told of every outcome, on the session's thread and in the order of the frames. In mode Every
 /// it may wait, and the source waits with it; in mode Newest it must be quick.

@@ -9,8 +9,8 @@ use std::{
 use keepsight_contract::{CaptureWish, Frame, HistogramSnapshot, SourceRegistration, SourceUri};
 
 use super::{
-    LatestResult, Listener, MailboxMode, SessionState, SourceState, StreamLimits, StreamSpec,
-    StreamStatus,
+    LatestResult, Listener, MailboxMode, SessionState, SourceState, StatusListener, StreamLimits,
+    StreamSpec, StreamStatus,
     feed::{Feed, wiring},
     session, source_worker,
 };
@@ -35,6 +35,7 @@ pub(super) struct StreamShared {
     /// Feeds that see a frame first.
     pub(super) first: Vec<usize>,
     pub(super) listeners: Vec<Listener>,
+    on_change: StatusListener,
     mode: MailboxMode,
     critical: bool,
     grace: Duration,
@@ -134,6 +135,7 @@ impl Stream {
             feeds,
             first,
             listeners,
+            on_change: spec.on_change,
             mode: spec.mode,
             critical: spec.critical,
             grace: spec.grace,
@@ -262,7 +264,16 @@ impl StreamShared {
     }
 
     pub(super) fn update<R>(&self, change: impl FnOnce(&mut StreamStatus, Instant) -> R) -> R {
-        change(&mut self.parts().status, Instant::now())
+        let mut parts = self.parts();
+        let before = (parts.status.state, parts.status.code.clone());
+        let result = change(&mut parts.status, Instant::now());
+        let same = (parts.status.state, &parts.status.code) == (before.0, &before.1);
+        let changed = (!same).then(|| parts.status.clone());
+        drop(parts);
+        if let Some(status) = changed {
+            (self.on_change)(&self.name, &status);
+        }
+        result
     }
 
     pub(super) fn keep_newest(&self, frame: &Frame) {

@@ -3,7 +3,7 @@ use std::{sync::Arc, time::Duration};
 use keepsight_contract::{CaptureWish, SourceUri};
 use serde_json::Value;
 
-use super::MailboxMode;
+use super::{MailboxMode, StatusListener};
 use crate::loader::{BackoffPolicy, PluginInstance};
 
 /// What a stream is configured to be.
@@ -24,6 +24,8 @@ pub struct StreamSpec {
     pub feeds: Vec<FeedSpec>,
     /// Time limits.
     pub limits: StreamLimits,
+    /// Told of each change of its source's state.
+    pub on_change: StatusListener,
 }
 
 /// A plugin on a stream.

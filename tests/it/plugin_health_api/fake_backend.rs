@@ -5,7 +5,9 @@ use std::{
 };
 
 use keepsight::{
-    api::{Backend, HttpServer, LatestResult, ReloadError, ToolCall, ToolError, ToolOutcome},
+    api::{
+        Backend, EventLog, HttpServer, LatestResult, ReloadError, ToolCall, ToolError, ToolOutcome,
+    },
     config::ServerConfig,
     health::HealthSource,
     inspector::{
@@ -31,6 +33,7 @@ pub(super) struct FakeBackend {
     pub(super) readiness: Readiness,
     pub(super) metrics: Metrics,
     pub(super) host: HostReport,
+    pub(super) events: Arc<EventLog>,
     pub(super) run: Box<RunTool>,
     pub(super) reload: Box<Reload>,
 }
@@ -45,6 +48,7 @@ impl Default for FakeBackend {
             readiness: Readiness::default(),
             metrics: Metrics::default(),
             host: HostReport::default(),
+            events: Arc::default(),
             run: Box::new(|_, _| panic!("no test asked for a call")),
             reload: Box::new(|_| panic!("no test asked for a reload")),
         }
@@ -100,6 +104,10 @@ impl Backend for FakeBackend {
 
     fn host(&self) -> HostReport {
         self.host.clone()
+    }
+
+    fn events(&self) -> Arc<EventLog> {
+        self.events.clone()
     }
 
     fn run_tool(&self, plugin: &str, call: ToolCall) -> Result<ToolOutcome, ToolError> {

@@ -3,6 +3,7 @@
 //! real runtime.
 
 mod end_to_end;
+mod events;
 mod exposition;
 mod fake_backend;
 mod guards;

@@ -63,6 +63,25 @@ impl Client {
         Some(answer)
     }
 
+    /// The next piece of a body that comes in pieces; `None` at its end.
+    pub(crate) fn chunk(&mut self) -> Option<String> {
+        let mut line = Vec::new();
+        while !line.ends_with(b"\r\n") {
+            let mut byte = [0];
+            match self.0.read(&mut byte) {
+                Ok(0) => return None,
+                Ok(_) => line.push(byte[0]),
+                Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => return None,
+                Err(error) => panic!("no chunk: {error}"),
+            }
+        }
+        let length = std::str::from_utf8(&line).unwrap().trim_end();
+        let mut chunk = vec![0; usize::from_str_radix(length, 16).unwrap()];
+        self.0.read_exact(&mut chunk).unwrap();
+        self.0.read_exact(&mut [0; 2]).unwrap();
+        (!chunk.is_empty()).then(|| String::from_utf8(chunk).unwrap())
+    }
+
     /// Whether the server closed the connection without another byte.
     pub(crate) fn is_closed(&mut self) -> bool {
         matches!(self.0.read(&mut [0]), Ok(0))

@@ -1,0 +1,173 @@
+//! `/v1/events`: what happens, as server-sent events.
+
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use hyper::{
+    StatusCode,
+    body::{Bytes, Frame},
+};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch},
+    time::{Instant, sleep_until, timeout},
+};
+
+use super::{
+    event_log::{EventFilter, EventLog, Place},
+    status_table::SOON,
+};
+use crate::{config::ServerLimits, health::Reply};
+
+/// Those who follow the events, each at its own pace and none waited for.
+pub(super) struct Subscribers {
+    log: Arc<EventLog>,
+    places: Arc<Semaphore>,
+    places_max: usize,
+    heartbeat: Duration,
+    patience: Duration,
+    stop: watch::Receiver<bool>,
+}
+
+/// The body of an answer that goes on as events come.
+pub(super) struct EventStream(mpsc::Receiver<Bytes>);
+
+/// What is sent to one subscriber, on a task of its own.
+struct Subscription {
+    log: Arc<EventLog>,
+    filter: EventFilter,
+    /// The number of the last event that it had, or did not want.
+    seen: u64,
+    to: mpsc::Sender<Bytes>,
+    heartbeat: Duration,
+    patience: Duration,
+    stop: watch::Receiver<bool>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Subscribers {
+    pub(super) fn new(
+        log: Arc<EventLog>,
+        limits: &ServerLimits,
+        stop: watch::Receiver<bool>,
+    ) -> Self {
+        Self {
+            log,
+            places: Arc::new(Semaphore::new(limits.subscribers)),
+            places_max: limits.subscribers,
+            heartbeat: limits.heartbeat,
+            patience: limits.write_time,
+            stop,
+        }
+    }
+
+    /// Begins to send what `filter` wants: from now on, or from behind the event of the id
+    /// `resume`. Call it within the server's runtime.
+    pub(super) fn subscribe(
+        &self,
+        filter: EventFilter,
+        resume: Option<&str>,
+    ) -> Result<EventStream, Reply> {
+        let Ok(place) = self.places.clone().try_acquire_owned() else {
+            let detail = "as many subscribers as are allowed follow the events";
+            let reply = Reply::detail(StatusCode::SERVICE_UNAVAILABLE, detail);
+            return Err(reply.retry_after(Some(SOON)));
+        };
+        let (to, body) = mpsc::channel(1);
+        let log = self.log.clone();
+        let (seen, gap) = match resume.map(|id| log.place(id)) {
+            None => (log.count(), None),
+            Some(Place::Behind(number)) => match log.behind(number, 0).missed {
+                0 => (number, None),
+                missed => (number + missed, Some(missed.to_string())),
+            },
+            // Nobody knows how much happened in between.
+            Some(Place::Unknown) => (log.behind(0, 0).missed, Some("null".to_owned())),
+        };
+        let subscription = Subscription {
+            filter,
+            seen,
+            to,
+            heartbeat: self.heartbeat,
+            patience: self.patience,
+            stop: self.stop.clone(),
+            _place: place,
+            log,
+        };
+        tokio::spawn(subscription.serve(gap));
+        Ok(EventStream(body))
+    }
+
+    /// How many follow the events now.
+    pub(super) fn count(&self) -> usize {
+        self.places_max.saturating_sub(self.places.available_permits())
+    }
+
+    /// How many events there ever were.
+    pub(super) fn events_count(&self) -> u64 {
+        self.log.count()
+    }
+}
+
+impl Subscription {
+    /// Sends until the client goes, takes nothing for too long or falls behind the log, or the
+    /// server stops. Whoever was cut off asks again, and is told of the gap then.
+    async fn serve(mut self, gap: Option<String>) {
+        let mut newest = self.log.watch();
+        let mut text = format!("retry: {RETRY_MS}\nid: {}\n\n", self.log.id(self.seen));
+        if let Some(missed) = gap {
+            text.push_str(&format!("event: gap\ndata: {{\"missed\":{missed}}}\n\n"));
+        }
+        loop {
+            if !self.send(text).await {
+                return;
+            }
+            let beat_at = Instant::now() + self.heartbeat;
+            text = loop {
+                let batch = self.log.behind(self.seen, BATCH_MAX);
+                if batch.missed > 0 {
+                    return;
+                }
+                self.seen += batch.events.len() as u64;
+                let wanted = batch.events.iter().filter(|event| self.filter.wants(event));
+                let text: String =
+                    wanted.map(|event| event.text(&self.log.id(event.number))).collect();
+                if !text.is_empty() {
+                    break text;
+                }
+                if !batch.events.is_empty() {
+                    continue;
+                }
+                tokio::select! {
+                    changed = newest.changed() => if changed.is_err() { return },
+                    () = sleep_until(beat_at) => {
+                        // With the id, so that what was not wanted is not missed later.
+                        break format!(": alive\nid: {}\n\n", self.log.id(self.seen));
+                    }
+                    () = self.to.closed() => return,
+                    _ = self.stop.wait_for(|stop| *stop) => return,
+                }
+            };
+        }
+    }
+
+    async fn send(&self, text: String) -> bool {
+        matches!(timeout(self.patience, self.to.send(text.into())).await, Ok(Ok(())))
+    }
+}
+
+impl EventStream {
+    pub(super) const CONTENT_TYPE: &'static str = "text/event-stream";
+
+    pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Frame<Bytes>>> {
+        Pin::new(&mut self.0).poll_recv(cx).map(|bytes| bytes.map(Frame::data))
+    }
+}
+
+/// After which a browser that was cut off asks again, in milliseconds.
+const RETRY_MS: u32 = 2000;
+/// Events that are sent as one piece.
+const BATCH_MAX: usize = 64;

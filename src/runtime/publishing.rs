@@ -1,0 +1,86 @@
+//! What of the happenings in plugins and streams is published, and how it reads.
+
+use serde_json::{Map, Value, json};
+
+use crate::{
+    api::{EventKind, EventLog},
+    loader::HostEvent,
+    streams::StreamStatus,
+};
+
+/// Publishes and logs what happened in an instance or a source.
+pub(super) fn host_event(events: &EventLog, event: HostEvent) {
+    match event {
+        HostEvent::Published { instance, stream, kind, data } => {
+            tracing::debug!(%instance, kind, %data, "event");
+            let (plugin, of) = owner(&instance);
+            let stream = stream.as_deref().or(of);
+            let data = object(json!({ "kind": kind, "data": data }));
+            events.publish(EventKind::PluginEvent, plugin, stream, data);
+        }
+        HostEvent::ThreadPanicked { instance, generation, message } => {
+            tracing::error!(%instance, message, "an owned thread panicked");
+            let (plugin, stream) = owner(&instance);
+            let data = json!({
+                "generation": generation, "code": "thread.panicked", "reason": message,
+            });
+            events.publish(EventKind::Fault, plugin, stream, object(data));
+        }
+        HostEvent::Turned { instance, from, to, cause, generation } => {
+            let data = json!({
+                "from": from.map(|state| state.as_str()),
+                "state": to.as_str(),
+                "code": cause.code,
+                "reason": cause.reason,
+                "hint": cause.hint,
+                "generation": generation,
+            });
+            events.publish(EventKind::PluginState, Some(&instance), None, object(data));
+        }
+        HostEvent::Faulted { instance, generation, fault } => {
+            let data = json!({
+                "generation": generation,
+                "code": fault.code,
+                "reason": fault.reason,
+                "hint": fault.hint,
+                "location": fault.location,
+            });
+            let stream = fault.stream.as_deref();
+            events.publish(EventKind::Fault, Some(&instance), stream, object(data));
+        }
+    }
+}
+
+/// Publishes that a stream's source is in another state, or in the same for another reason.
+pub(super) fn stream_change(events: &EventLog, stream: &str, status: &StreamStatus) {
+    let data = json!({
+        "state": status.state.as_str(),
+        "code": status.code,
+        "reason": status.reason,
+        "hint": status.hint,
+    });
+    events.publish(EventKind::StreamState, None, Some(stream), object(data));
+}
+
+/// The name of a source's host.
+pub(super) fn source_host(stream: &str) -> String {
+    format!("{SOURCE}:{stream}")
+}
+
+/// The plugin or the stream whose host has that name. Names of instances have no colon.
+fn owner(instance: &str) -> (Option<&str>, Option<&str>) {
+    match instance.split_once(':') {
+        Some((SOURCE, stream)) => (None, Some(stream)),
+        Some(_) => (None, None),
+        None => (Some(instance), None),
+    }
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(map) => map,
+        other => Map::from_iter([("data".to_owned(), other)]),
+    }
+}
+
+const SOURCE: &str = "source";
