@@ -125,10 +125,9 @@ fn collect(
             Ok(outcome) => outcome,
             Err(mpsc::RecvTimeoutError::Disconnected) => break,
             Err(mpsc::RecvTimeoutError::Timeout) => {
-                if let Some(trouble) = trouble(stream, instance) {
-                    return Err(trouble);
-                }
-                if stream.wait_ended(Duration::ZERO) {
+                // A source that failed for good brings no more, but what it brought is still
+                // worked on until the stream ends.
+                if stream.wait_ended(Duration::ZERO) || is_hopeless(stream, instance) {
                     break;
                 }
                 continue;
@@ -158,16 +157,25 @@ fn collect(
         tally.frames += 1;
         progress.advance();
     }
+    let Some(mut trouble) = trouble(stream, instance) else {
+        files.map_or(Ok(()), TrackFiles::finish).map_err(failed)?;
+        return Ok(tally);
+    };
     if let Some(files) = files {
-        files.finish().map_err(failed)?;
+        for path in files.keep_unfinished().map_err(failed)? {
+            trouble.message.push_str(&format!("; what came before is in {}", path.display()));
+        }
     }
-    if let Some(trouble) = trouble(stream, instance) {
-        return Err(trouble);
-    }
-    Ok(tally)
+    Err(trouble)
 }
 
-/// Why there is no use in waiting for more, if there is none.
+/// Whether there is no use in waiting for more, even for what is being worked on.
+fn is_hopeless(stream: &Stream, instance: &PluginInstance) -> bool {
+    !instance.report().state.is_available() && instance.report().state != LifecycleState::Loaded
+        || stream.report().status.state == SourceState::Reconnecting
+}
+
+/// Why the input was not tracked to its end, if it was not.
 fn trouble(stream: &Stream, instance: &PluginInstance) -> Option<Failure> {
     let report = instance.report();
     if matches!(report.state, LifecycleState::Failed | LifecycleState::Unavailable) {

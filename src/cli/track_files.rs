@@ -9,7 +9,7 @@ use keepsight_jpeg::{AviWriter, Picture, encode, overlay};
 use serde_json::json;
 
 /// Where `track` writes to. Each file is written beside its place and moved there when it is
-/// whole, so that a run that fails leaves what was there before, and nothing else.
+/// whole, so that a run that fails leaves what was there before.
 pub(super) struct TrackFiles {
     tracks: Option<TracksFile>,
     film: Option<Film>,
@@ -25,6 +25,7 @@ struct TracksFile {
 struct Unfinished {
     path: PathBuf,
     beside: PathBuf,
+    kept: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -97,6 +98,21 @@ impl TrackFiles {
         Ok(())
     }
 
+    /// Ends a run that can't go on: what there is stays beside its place, and the paths say where.
+    pub(super) fn keep_unfinished(self) -> Result<Vec<PathBuf>, WriteError> {
+        let mut kept = Vec::new();
+        if let Some(TracksFile { place, mut out, .. }) = self.tracks {
+            out.flush().map_err(|source| cannot_write(&place.path, source))?;
+            kept.push(place.keep());
+        }
+        if let Some(Film { place, writer: Some(writer), .. }) = self.film {
+            let failed = |source| WriteError::Film { path: place.path.clone(), source };
+            writer.finish().map_err(|error| failed(error.into()))?;
+            kept.push(place.keep());
+        }
+        Ok(kept)
+    }
+
     /// Puts the finished files in their places.
     pub(super) fn finish(self) -> Result<(), WriteError> {
         if let Some(mut file) = self.tracks {
@@ -118,7 +134,13 @@ impl Unfinished {
     fn at(path: &Path) -> Self {
         let mut beside = path.as_os_str().to_owned();
         beside.push(".part");
-        Self { path: path.to_owned(), beside: PathBuf::from(beside) }
+        Self { path: path.to_owned(), beside: PathBuf::from(beside), kept: false }
+    }
+
+    /// Leaves what was written where it is, and says where that is.
+    fn keep(mut self) -> PathBuf {
+        self.kept = true;
+        self.beside.clone()
     }
 
     fn finish(&self) -> io::Result<()> {
@@ -128,8 +150,10 @@ impl Unfinished {
 
 impl Drop for Unfinished {
     fn drop(&mut self) {
-        // Finished or never begun, it isn't there; otherwise nobody has a use for it.
-        let _ = std::fs::remove_file(&self.beside);
+        if !self.kept {
+            // Finished or never begun, it isn't there; otherwise nobody has a use for it.
+            let _ = std::fs::remove_file(&self.beside);
+        }
     }
 }
 

@@ -108,12 +108,15 @@ fn a_folder_of_pictures_is_tracked_unless_one_of_them_is_damaged() {
     let summary = place.run(&["track", "pictures", "--tracks", "o.jsonl", "--json"]);
     assert_eq!(summary.check(0, &[]).json()["frames"], 3);
 
-    // Results that leave a picture out would pass for those of the whole folder.
-    fs::remove_file(place.path().join("o.jsonl")).unwrap();
-    fs::write(folder.join("2.jpg"), &jpeg[..jpeg.len() / 2]).unwrap();
-    let ended = place.run(&["track", "pictures", "--tracks", "o.jsonl"]);
-    ended.check(3, &["pictures/2.jpg: damaged"]);
-    assert_eq!(place.names(), ["pictures"]);
+    // What leaves a picture out must not pass for the whole folder's tracks, nor be lost.
+    let whole = read(&place, "o.jsonl");
+    fs::write(folder.join("10.jpg"), &jpeg[..jpeg.len() / 2]).unwrap();
+    let ended = place.run(&["track", "pictures", "--tracks", "o.jsonl", "--overlay", "o.avi"]);
+    ended.check(3, &["pictures/10.jpg: damaged", "is in o.jsonl.part", "is in o.avi.part"]);
+    assert_eq!(place.names(), ["o.avi.part", "o.jsonl", "o.jsonl.part", "pictures"]);
+    assert!(read(&place, "o.jsonl") == whole, "what was there before is there still");
+    assert!(whole.starts_with(&read(&place, "o.jsonl.part")));
+    assert_eq!(read(&place, "o.jsonl.part").iter().filter(|byte| **byte == b'\n').count(), 2);
 }
 
 #[test]
