@@ -11,6 +11,7 @@ pub mod health;
 pub mod inspector;
 pub mod lifecycle;
 pub mod loader;
+pub mod outputs;
 pub mod runtime;
 pub mod sandbox;
 pub mod streams;

@@ -9,7 +9,7 @@ use crate::{loader::Catalog, runtime::Runtime};
 /// What was looked at, and what was found.
 #[derive(Debug, Serialize)]
 struct Checked {
-    /// `plugin` or `stream`.
+    /// `plugin`, `stream` or `output`.
     kind: &'static str,
     name: String,
     /// Whether the process is not ready without it.
@@ -31,6 +31,10 @@ pub(super) fn check(
         let critical = config.streams.get(&outcome.stream).is_some_and(|stream| stream.critical);
         let (kind, name, finding) = ("stream", outcome.stream, outcome.finding);
         checked.push(Checked { kind, name, critical, finding });
+    }
+    for outcome in runtime.try_outputs(OUTPUT_LIMIT) {
+        let (kind, name, finding) = ("output", outcome.to, outcome.finding);
+        checked.push(Checked { kind, name, critical: false, finding });
     }
     if json {
         print::json(&checked)?;
@@ -86,3 +90,5 @@ fn print_checked(checked: &Checked) {
 
 /// A source that hasn't opened by then is reported as hung.
 const SOURCE_LIMIT: Duration = Duration::from_secs(10);
+/// An output likewise.
+const OUTPUT_LIMIT: Duration = Duration::from_secs(10);

@@ -6,6 +6,7 @@ mod host_survey;
 mod inspection;
 mod inspector_service;
 mod metrics;
+mod output_report;
 mod process_files;
 mod report;
 
@@ -14,6 +15,7 @@ pub use inspection::{
 };
 pub use inspector_service::InspectorService;
 pub use metrics::{FeedMetrics, Metrics, PluginMetrics, ProcessMetrics, StreamMetrics};
+pub use output_report::OutputReport;
 pub use report::{
     Liveness, PluginReport, Readiness, ReadinessCheck, StreamPluginReport, StreamReport, Verdict,
 };

@@ -4,6 +4,7 @@
 mod assembly;
 mod backend;
 mod publishing;
+mod result_outputs;
 mod try_sources;
 
 use std::{
@@ -18,12 +19,15 @@ use crate::{
     config::Config,
     inspector::InspectorService,
     loader::{Catalog, DependencyChecker, PluginRegistry, ProbeProgram},
+    outputs::{Output, OutputError},
     sandbox::{Sandbox, SandboxLimits, install_panic_hook},
     streams::{Listener, Stream, StreamError, StreamsRegistry},
     supervisor::Supervisor,
 };
 
 use assembly::Planned;
+pub use result_outputs::OutputTrial;
+use result_outputs::PlannedOutput;
 pub use try_sources::SourceTrial;
 
 /// A running Keepsight, without its server.
@@ -34,7 +38,9 @@ pub struct Runtime {
     inspector: InspectorService,
     events: Arc<EventLog>,
     planned: Mutex<Vec<Planned>>,
+    planned_outputs: Mutex<Vec<PlannedOutput>>,
     streams: OnceLock<StreamsRegistry>,
+    outputs: OnceLock<Vec<Output>>,
     listeners: Vec<Listener>,
     shutdown_limit: Duration,
 }
@@ -64,6 +70,9 @@ pub enum StartError {
     /// A stream doesn't fit what is here.
     #[error(transparent)]
     Stream(#[from] StreamError),
+    /// An output doesn't fit what is here.
+    #[error(transparent)]
+    Output(#[from] OutputError),
     /// The system has no thread to give.
     #[error("cannot start a thread")]
     Thread(#[source] std::io::Error),
@@ -74,8 +83,8 @@ impl Runtime {
     /// the supervisor: [`begin`](Self::begin) does, once the server listens.
     ///
     /// # Errors
-    /// [`StartError`] when a stream can't be what it is configured to be. A plugin that can't is
-    /// no error here: its instance says so.
+    /// [`StartError`] when a stream or an output can't be what it is configured to be. A plugin that
+    /// can't is no error here: its instance says so.
     pub fn new(
         config: &Config,
         catalog: &Catalog,
@@ -90,6 +99,7 @@ impl Runtime {
         let log = Arc::new(EventLog::default());
         let registry = assembly::instances(config, catalog, &sandbox, &checker, &events, &log);
         let planned = assembly::streams(config, catalog, &sandbox, &registry, options.pace, &log)?;
+        let planned_outputs = result_outputs::plan(config, catalog)?;
         let policies = assembly::restart_policies(config);
         let supervisor = Supervisor::start(registry.clone(), policies, reported);
         let supervisor = Arc::new(supervisor.map_err(StartError::Thread)?);
@@ -107,7 +117,9 @@ impl Runtime {
             inspector,
             events: log,
             planned: Mutex::new(planned),
+            planned_outputs: Mutex::new(planned_outputs),
             streams: OnceLock::new(),
+            outputs: OnceLock::new(),
             listeners: options.listeners,
             shutdown_limit: limits.shutdown,
         })
@@ -122,8 +134,9 @@ impl Runtime {
             return;
         }
         self.supervisor.load_all();
+        let listeners = self.begin_outputs();
         let streams = planned.into_iter().map(|Planned { spec, registration, host }| {
-            let (sandbox, listeners) = (self.sandbox.clone(), self.listeners.clone());
+            let (sandbox, listeners) = (self.sandbox.clone(), listeners.clone());
             Stream::start(spec, registration, host, sandbox, listeners)
         });
         let streams = StreamsRegistry::new(streams.collect::<Vec<_>>());
@@ -154,13 +167,14 @@ impl Runtime {
             .all(|instance| instance.wait_outcome(end.saturating_duration_since(Instant::now())))
     }
 
-    /// Ends streams, plugins and supervisor, in that order, each within the configured limit;
-    /// who hasn't ended by then is left behind and logged.
+    /// Ends supervisor, streams, outputs and plugins, in that order, each within the configured
+    /// limit; who hasn't ended by then is left behind and logged.
     pub fn shut_down(&self) {
         self.supervisor.stop();
         if let Some(streams) = self.streams.get() {
             streams.stop(self.shutdown_limit);
         }
+        self.end_outputs();
         for instance in self.registry.instances() {
             instance.shut_down(self.shutdown_limit);
         }

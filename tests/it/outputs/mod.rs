@@ -1,0 +1,6 @@
+//! Results are written to where somebody keeps them, and never in anybody's way.
+
+mod files;
+mod starting;
+mod support;
+mod troubles;
