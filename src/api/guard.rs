@@ -16,12 +16,13 @@ use hyper::{
     },
 };
 
-use super::routes::Access;
+use super::{routes::Access, sessions::Sessions};
 use crate::{config::ServerConfig, health::Reply};
 
 /// The guard of one server.
 pub(super) struct Guard {
     key: Option<String>,
+    sessions: Sessions,
     allowed_origins: Vec<String>,
     allowed_hosts: Vec<String>,
 }
@@ -41,6 +42,7 @@ impl Guard {
     pub(super) fn new(config: &ServerConfig) -> Self {
         Self {
             key: config.key.as_ref().map(|key| key.expose().to_owned()),
+            sessions: Sessions::default(),
             allowed_origins: config.allowed_origins.clone(),
             allowed_hosts: config.allowed_hosts.clone(),
         }
@@ -83,7 +85,12 @@ impl Guard {
             Access::Private if page == Page::Foreign => Err(foreign()),
             Access::Private | Access::Change => match &self.key {
                 Some(key) if holds_key(headers, key) => Ok(()),
-                Some(_) => Err(unauthorized("a valid key is needed: X-API-Key or a bearer token")),
+                // A page on another port of this machine is of the same site, so that browsers
+                // send the cookie for it too.
+                Some(_) if page == Page::Own && self.sessions.know(headers) => Ok(()),
+                Some(_) => Err(unauthorized(
+                    "a valid key is needed: X-API-Key, a bearer token or a session",
+                )),
                 None if page == Page::Foreign => Err(unauthorized(
                     "a page elsewhere needs the key, and none is set; see server.key and \
                      server.allowed_origins",
@@ -91,6 +98,16 @@ impl Guard {
                 None => Ok(()),
             },
         }
+    }
+
+    /// Whether that is the key; nothing is where none is set.
+    pub(super) fn is_key(&self, given: &str) -> bool {
+        self.key.as_ref().is_some_and(|key| same(given.as_bytes(), key.as_bytes()))
+    }
+
+    /// The cookies that stand for the key.
+    pub(super) fn sessions(&self) -> &Sessions {
+        &self.sessions
     }
 
     /// What a browser is told about who may read the answer.

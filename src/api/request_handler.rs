@@ -9,7 +9,7 @@ use hyper::{
     body::{Body as _, Bytes, Incoming},
     header::{
         ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, EXPECT, HeaderName, HeaderValue,
-        RETRY_AFTER, WWW_AUTHENTICATE,
+        RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE,
     },
     http::request::Parts,
 };
@@ -24,8 +24,9 @@ use super::{
     answer_body::AnswerBody,
     events_api::{EventStream, Subscribers},
     guard::Guard,
-    inspector_api, metrics_api, plugins_api,
-    routes::{Access, Route},
+    inspector_api, metrics_api, openapi, plugins_api,
+    routes::{Access, Path, Route},
+    session_api,
     snapshots::Snapshots,
     status_table::SOON,
     streams_api,
@@ -81,9 +82,12 @@ impl RequestHandler {
         let begun = Instant::now();
         let (parts, mut body) = request.into_parts();
         let target = Target::parse(parts.uri.path(), parts.uri.query());
-        let route = target.and_then(|target| Route::of(&target));
-        let access = route.as_ref().map_or(Access::Public, Route::access);
-        let answer = self.answer(&parts, &mut body, route).await;
+        let path = target.as_ref().and_then(Path::of);
+        let access = path.as_ref().map_or(Access::Public, Path::access);
+        let answer = match self.admit(&parts, target.as_ref().zip(path.as_ref())) {
+            Ok(route) => self.dispatch(&parts, &mut body, route).await,
+            Err(reply) => Answer::Whole(reply),
+        };
         let whole = body.is_end_stream() || self.discard(&parts.headers, body).await;
 
         let (method, path) = (&parts.method, parts.uri.path());
@@ -105,32 +109,20 @@ impl RequestHandler {
         response
     }
 
-    async fn answer(
-        self: &Arc<Self>,
-        parts: &Parts,
-        body: &mut Incoming,
-        route: Option<Route>,
-    ) -> Answer {
-        match self.admit(parts, route) {
-            Err(reply) => Answer::Whole(reply),
-            Ok(route) => self.dispatch(parts, body, route).await,
-        }
-    }
-
     /// The route, if whoever asks for it may.
-    fn admit(&self, parts: &Parts, route: Option<Route>) -> Result<Route, Reply> {
+    fn admit(&self, parts: &Parts, found: Option<(&Target, &Path)>) -> Result<Route, Reply> {
         self.guard.check_host(parts.version, &parts.uri, &parts.headers)?;
         if parts.method == Method::OPTIONS {
             return Err(Reply::new(StatusCode::OK, "application/json", Bytes::new()));
         }
-        let route = route.ok_or_else(Reply::not_found)?;
-        if parts.method != route.method() {
+        let (target, path) = found.ok_or_else(Reply::not_found)?;
+        let endpoint = path.endpoint(&parts.method).ok_or_else(|| {
             let mut reply = Reply::detail(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed");
-            reply.allow = Some(route.allow());
-            return Err(reply);
-        }
-        self.guard.check_access(route.access(), &parts.headers)?;
-        Ok(route)
+            reply.allow = Some(path.allow());
+            reply
+        })?;
+        self.guard.check_access(endpoint.access, &parts.headers)?;
+        Ok(path.route(endpoint, target))
     }
 
     async fn dispatch(
@@ -167,6 +159,12 @@ impl RequestHandler {
                 })
                 .await
             }
+            Route::BeginSession => match self.read(body, KEY_BODY_BYTES_MAX).await {
+                Ok(body) => session_api::begin(&self.guard, &parts.headers, &body),
+                Err(reply) => reply,
+            },
+            Route::EndSession => session_api::end(&self.guard, &parts.headers),
+            Route::OpenApi => openapi::openapi(),
             Route::Streams => streams_api::streams(backend),
             Route::Stream { stream } => streams_api::stream(backend, &stream),
             Route::Tracks { stream, plugin } => {
@@ -191,7 +189,7 @@ impl RequestHandler {
                 // The permit comes before the body, so that bodies in memory are as limited as
                 // calls are.
                 let permit = self.permit();
-                match self.read(body).await {
+                match self.read(body, self.limits.body_bytes).await {
                     Err(reply) => reply,
                     Ok(body) => {
                         self.hand_over(permit, StatusCode::REQUEST_TIMEOUT, move |handler| {
@@ -240,8 +238,7 @@ impl RequestHandler {
     }
 
     /// The body, if it comes in time and is not too big.
-    async fn read(&self, body: &mut Incoming) -> Result<Bytes, Reply> {
-        let limit = self.limits.body_bytes;
+    async fn read(&self, body: &mut Incoming, limit: usize) -> Result<Bytes, Reply> {
         let too_big = || {
             let detail = format!("the body is longer than {limit} bytes");
             Reply::detail(StatusCode::PAYLOAD_TOO_LARGE, detail)
@@ -288,10 +285,14 @@ fn response(reply: Reply) -> Response<AnswerBody> {
     let mut response = Response::new(AnswerBody::from(reply.body));
     *response.status_mut() = reply.status;
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
+    if !reply.content_type.is_empty() {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(reply.content_type));
+    }
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if let Some(allow) = reply.allow {
-        headers.insert(ALLOW, HeaderValue::from_static(allow));
+    for (name, value) in [(ALLOW, reply.allow), (SET_COOKIE, reply.set_cookie)] {
+        if let Some(value) = value.and_then(|value| HeaderValue::try_from(value).ok()) {
+            headers.insert(name, value);
+        }
     }
     if let Some(time) = reply.retry_after {
         // Whole seconds, rounded up: an early visitor would be turned away once more.
@@ -317,6 +318,8 @@ fn event_response(events: EventStream) -> Response<AnswerBody> {
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
+/// Of a body that holds nothing but a key.
+const KEY_BODY_BYTES_MAX: usize = 4096;
 /// Of an unwanted body; enough for a picture sent by mistake.
 const DISCARD_BYTES_MAX: usize = 64 << 20;
 const DISCARD_TIME: Duration = Duration::from_secs(2);

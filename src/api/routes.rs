@@ -1,19 +1,28 @@
-//! The one list of paths:
+//! The one list of paths: what is not here cannot be asked for, and what is, is in
+//! `/openapi.json`.
 //!
 //! ```text
-//! GET  (those of health::HealthRoute)
-//! GET  /v1/plugins/{name}/manifest                what the plugin is and does
-//! POST /v1/plugins/{name}/tools/{tool}/run        one call
-//! POST /v1/plugins/{name}/reload                  build it anew
-//! GET  /metrics                                   every number, for Prometheus
-//! GET  /v1/inspector/plugins                      every plugin, looked into
-//! GET  /v1/inspector/plugins/{name}               one plugin, with its faults' backtraces
-//! GET  /v1/inspector/host                         the process and its machine
-//! GET  /v1/events[?plugin=][&stream=]             what happens, as server-sent events
-//! GET  /v1/streams                                every stream
-//! GET  /v1/streams/{name}                         one stream
-//! GET  /v1/streams/{name}/tracks[?plugin=]        its newest tracks
-//! GET  /v1/streams/{name}/snapshot.jpg[?overlay=0][&plugin=]   its newest picture
+//! GET    /v1/plugins                              every plugin, a flat list
+//! GET    /v1/plugins/                             the same with totals
+//! GET    /v1/plugins/{name}/health                one plugin and more of it
+//! GET    /v1/plugins/{name}/manifest              what the plugin is and does
+//! POST   /v1/plugins/{name}/tools/{tool}/run      one call
+//! POST   /v1/plugins/{name}/reload                build it anew
+//! GET    /v1/health                               the whole in a word
+//! GET    /livez                                   can the process be left running
+//! GET    /readyz[?verbose][&exclude=]             is everything critical there
+//! GET    /metrics                                 every number, for Prometheus
+//! GET    /v1/inspector/plugins                    every plugin, looked into
+//! GET    /v1/inspector/plugins/{name}             one plugin, with its faults' backtraces
+//! GET    /v1/inspector/host                       the process and its machine
+//! GET    /v1/events[?plugin=][&stream=]           what happens, as server-sent events
+//! GET    /v1/streams                              every stream
+//! GET    /v1/streams/{name}                       one stream
+//! GET    /v1/streams/{name}/tracks[?plugin=]      its newest tracks
+//! GET    /v1/streams/{name}/snapshot.jpg[?overlay=0][&plugin=]   its newest picture
+//! POST   /v1/session                              a cookie for the key
+//! DELETE /v1/session                              the cookie's end
+//! GET    /openapi.json                            this list
 //! ```
 
 use hyper::Method;
@@ -37,6 +46,9 @@ pub(super) enum Route {
     Stream { stream: String },
     Tracks { stream: String, plugin: Option<String> },
     Snapshot { stream: String, plugin: Option<String>, overlay: bool },
+    BeginSession,
+    EndSession,
+    OpenApi,
 }
 
 /// Who may ask.
@@ -44,7 +56,7 @@ pub(super) enum Route {
 pub(super) enum Access {
     /// Any page may read it, without a key.
     Public,
-    /// Our own pages and tools may read it, without a key.
+    /// Our own pages and tools may ask it, without a key.
     Probe,
     /// Any page may ask it that has the key; without a key set, our own pages and tools.
     Change,
@@ -52,74 +64,307 @@ pub(super) enum Access {
     Private,
 }
 
-impl Route {
+/// One line of the list.
+pub(super) struct Endpoint {
+    pub(super) method: Method,
+    /// With `{names}` for parts that differ.
+    pub(super) path: &'static str,
+    pub(super) access: Access,
+    pub(super) summary: &'static str,
+    /// Parameters of the query, each with what it does.
+    pub(super) query: &'static [(&'static str, &'static str)],
+    pub(super) body: Option<BodyKind>,
+    /// The status of success and the media type of its body.
+    pub(super) success: (u16, &'static str),
+    /// Statuses beside those that any request may have.
+    pub(super) errors: &'static [u16],
+    /// The route, of the path's parts that differ and the whole target.
+    make: fn(&[String], &Target) -> Route,
+}
+
+/// What a body has to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum BodyKind {
+    /// `{"args": {…}}`.
+    Args,
+    /// `{"key": "…"}`.
+    Key,
+}
+
+/// A path of the list, as a target has it.
+pub(super) struct Path {
+    endpoints: Vec<&'static Endpoint>,
+    parts: Vec<String>,
+}
+
+impl Path {
+    /// The path that `target` has, if it is in the list.
     pub(super) fn of(target: &Target) -> Option<Self> {
-        if let Some(route) = HealthRoute::of(target) {
-            return Some(Self::Health(route));
-        }
-        let plugin_asked = || target.query("plugin").map(str::to_owned);
-        match target.segments()[..] {
-            ["v1", "plugins", name, "manifest"] => Some(Self::Manifest { plugin: name.to_owned() }),
-            ["v1", "plugins", name, "tools", tool, "run"] => {
-                Some(Self::Run { plugin: name.to_owned(), tool: tool.to_owned() })
-            }
-            ["v1", "plugins", name, "reload"] => Some(Self::Reload { plugin: name.to_owned() }),
-            ["metrics"] => Some(Self::Metrics),
-            ["v1", "inspector", "plugins"] => Some(Self::InspectPlugins),
-            ["v1", "inspector", "plugins", name] if !name.is_empty() => {
-                Some(Self::InspectPlugin { plugin: name.to_owned() })
-            }
-            ["v1", "inspector", "host"] => Some(Self::InspectHost),
-            ["v1", "events"] => Some(Self::Events(EventFilter {
-                plugin: plugin_asked(),
-                stream: target.query("stream").map(str::to_owned),
-            })),
-            ["v1", "streams"] => Some(Self::Streams),
-            // `/v1/streams/` is another path, and no stream has an empty name.
-            ["v1", "streams", name] if !name.is_empty() => {
-                Some(Self::Stream { stream: name.to_owned() })
-            }
-            ["v1", "streams", name, "tracks"] => {
-                Some(Self::Tracks { stream: name.to_owned(), plugin: plugin_asked() })
-            }
-            ["v1", "streams", name, "snapshot.jpg"] => Some(Self::Snapshot {
-                stream: name.to_owned(),
-                plugin: plugin_asked(),
-                overlay: !matches!(target.query("overlay"), Some("0" | "false")),
-            }),
-            _ => None,
-        }
+        let segments = target.segments();
+        let mut endpoints = ENDPOINTS.iter().filter(|endpoint| fits(endpoint.path, &segments));
+        let first = endpoints.next()?;
+        let parts = first.path[1..]
+            .split('/')
+            .zip(&segments)
+            .filter(|(part, _)| is_name(part))
+            .map(|(_, segment)| (*segment).to_owned());
+        Some(Self {
+            parts: parts.collect(),
+            endpoints: std::iter::once(first).chain(endpoints).collect(),
+        })
     }
 
-    /// The method it takes.
-    pub(super) fn method(&self) -> Method {
-        match self {
-            Self::Run { .. } | Self::Reload { .. } => Method::POST,
-            _ => Method::GET,
-        }
+    /// What the path does by `method`.
+    pub(super) fn endpoint(&self, method: &Method) -> Option<&'static Endpoint> {
+        self.endpoints.iter().find(|endpoint| endpoint.method == *method).copied()
+    }
+
+    /// The route by one of the path's endpoints.
+    pub(super) fn route(&self, endpoint: &Endpoint, target: &Target) -> Route {
+        (endpoint.make)(&self.parts, target)
+    }
+
+    /// Who may read what is there; one path has one answer to that.
+    pub(super) fn access(&self) -> Access {
+        self.endpoints[0].access
     }
 
     /// What `Allow` says to another method.
-    pub(super) fn allow(&self) -> &'static str {
-        if self.method() == Method::POST { "POST, OPTIONS" } else { "GET, OPTIONS" }
+    pub(super) fn allow(&self) -> String {
+        let methods = self.endpoints.iter().map(|endpoint| endpoint.method.as_str());
+        methods.chain(["OPTIONS"]).collect::<Vec<_>>().join(", ")
     }
+}
 
-    pub(super) fn access(&self) -> Access {
-        match self {
-            Self::Health(HealthRoute::Livez | HealthRoute::Readyz { .. }) => Access::Probe,
-            Self::Health(_) | Self::Manifest { .. } => Access::Public,
-            Self::Run { .. } | Self::Reload { .. } => Access::Change,
-            Self::Metrics
-            | Self::InspectPlugins
-            | Self::InspectPlugin { .. }
-            | Self::InspectHost
-            | Self::Events(_)
-            | Self::Streams
-            | Self::Stream { .. }
-            | Self::Tracks { .. }
-            | Self::Snapshot { .. } => Access::Private,
-        }
-    }
+/// Whether the segments are those of the template, with anything but nothing for its names.
+fn fits(template: &str, segments: &[&str]) -> bool {
+    let mut parts = template[1..].split('/');
+    let all =
+        segments.iter().all(|segment| {
+            parts.next().is_some_and(|part| {
+                if is_name(part) { !segment.is_empty() } else { part == *segment }
+            })
+        });
+    all && parts.next().is_none()
+}
+
+fn is_name(part: &str) -> bool {
+    part.starts_with('{')
+}
+
+const JSON: &str = "application/json";
+
+/// A `GET` that answers 200 with JSON; others say in what they differ.
+const GET: Endpoint = Endpoint {
+    method: Method::GET,
+    path: "/",
+    access: Access::Public,
+    summary: "",
+    query: &[],
+    body: None,
+    success: (200, JSON),
+    errors: &[],
+    make: |_, _| Route::OpenApi,
+};
+
+const OF_PLUGIN: (&str, &str) = ("plugin", "only of the plugin of that name");
+
+/// The list.
+pub(super) static ENDPOINTS: [Endpoint; 21] = [
+    Endpoint {
+        path: "/v1/plugins",
+        summary: "every plugin of every state, sorted by name",
+        make: |_, _| Route::Health(HealthRoute::Plugins),
+        ..GET
+    },
+    Endpoint {
+        path: "/v1/plugins/",
+        summary: "every plugin, with how many there are of which sort",
+        make: |_, _| Route::Health(HealthRoute::PluginsSummary),
+        ..GET
+    },
+    Endpoint {
+        path: "/v1/plugins/{name}/health",
+        summary: "one plugin, with what to do about it",
+        errors: &[404],
+        make: |parts, _| Route::Health(HealthRoute::Plugin(parts[0].clone())),
+        ..GET
+    },
+    Endpoint {
+        path: "/v1/plugins/{name}/manifest",
+        summary: "what the plugin is and what can be asked of it",
+        errors: &[404],
+        make: |parts, _| Route::Manifest { plugin: parts[0].clone() },
+        ..GET
+    },
+    Endpoint {
+        method: Method::POST,
+        path: "/v1/plugins/{name}/tools/{tool}/run",
+        access: Access::Change,
+        summary: "runs a tool and answers with its result",
+        body: Some(BodyKind::Args),
+        errors: &[400, 408, 413, 422, 500, 503],
+        make: |parts, _| Route::Run { plugin: parts[0].clone(), tool: parts[1].clone() },
+        ..GET
+    },
+    Endpoint {
+        method: Method::POST,
+        path: "/v1/plugins/{name}/reload",
+        access: Access::Change,
+        summary: "builds the plugin anew and answers once it is initialised",
+        errors: &[404, 409, 503],
+        make: |parts, _| Route::Reload { plugin: parts[0].clone() },
+        ..GET
+    },
+    Endpoint {
+        path: "/v1/health",
+        summary: "the whole in a word",
+        make: |_, _| Route::Health(HealthRoute::Health),
+        ..GET
+    },
+    Endpoint {
+        path: "/livez",
+        access: Access::Probe,
+        summary: "whether the process can be left running",
+        errors: &[503],
+        make: |_, _| Route::Health(HealthRoute::Livez),
+        ..GET
+    },
+    Endpoint {
+        path: "/readyz",
+        access: Access::Probe,
+        summary: "whether everything critical is there",
+        query: &[
+            ("verbose", "lists what is ready too"),
+            ("exclude", "a name that doesn't count; may be given several times"),
+        ],
+        errors: &[503],
+        make: |_, target| {
+            Route::Health(HealthRoute::Readyz {
+                verbose: target.query("verbose").is_some(),
+                exclude: target.query_all("exclude").map(str::to_owned).collect(),
+            })
+        },
+        ..GET
+    },
+    Endpoint {
+        path: "/metrics",
+        access: Access::Private,
+        summary: "every number, in Prometheus's text format",
+        success: (200, "text/plain"),
+        make: |_, _| Route::Metrics,
+        ..GET
+    },
+    Endpoint {
+        path: "/v1/inspector/plugins",
+        access: Access::Private,
+        summary: "every plugin, looked into",
+        make: |_, _| Route::InspectPlugins,
+        ..GET
+    },
+    Endpoint {
+        path: "/v1/inspector/plugins/{name}",
+        access: Access::Private,
+        summary: "one plugin, looked into, with its faults' backtraces",
+        errors: &[404, 503],
+        make: |parts, _| Route::InspectPlugin { plugin: parts[0].clone() },
+        ..GET
+    },
+    Endpoint {
+        path: "/v1/inspector/host",
+        access: Access::Private,
+        summary: "the process and the machine that it runs on",
+        errors: &[503],
+        make: |_, _| Route::InspectHost,
+        ..GET
+    },
+    Endpoint {
+        path: "/v1/events",
+        access: Access::Private,
+        summary: "what happens, as server-sent events; Last-Event-ID resumes",
+        query: &[OF_PLUGIN, ("stream", "only of the stream of that name")],
+        success: (200, "text/event-stream"),
+        errors: &[503],
+        make: |_, target| {
+            Route::Events(EventFilter {
+                plugin: plugin_asked(target),
+                stream: target.query("stream").map(str::to_owned),
+            })
+        },
+        ..GET
+    },
+    Endpoint {
+        path: "/v1/streams",
+        access: Access::Private,
+        summary: "every stream, sorted by name",
+        make: |_, _| Route::Streams,
+        ..GET
+    },
+    Endpoint {
+        path: "/v1/streams/{name}",
+        access: Access::Private,
+        summary: "one stream",
+        errors: &[404],
+        make: |parts, _| Route::Stream { stream: parts[0].clone() },
+        ..GET
+    },
+    Endpoint {
+        path: "/v1/streams/{name}/tracks",
+        access: Access::Private,
+        summary: "the stream's newest tracks",
+        query: &[OF_PLUGIN],
+        errors: &[404, 503],
+        make: |parts, target| Route::Tracks {
+            stream: parts[0].clone(),
+            plugin: plugin_asked(target),
+        },
+        ..GET
+    },
+    Endpoint {
+        path: "/v1/streams/{name}/snapshot.jpg",
+        access: Access::Private,
+        summary: "the stream's newest picture, with its tracks drawn on it",
+        query: &[OF_PLUGIN, ("overlay", "0 draws nothing")],
+        success: (200, "image/jpeg"),
+        errors: &[404, 500, 503],
+        make: |parts, target| Route::Snapshot {
+            stream: parts[0].clone(),
+            plugin: plugin_asked(target),
+            overlay: !matches!(target.query("overlay"), Some("0" | "false")),
+        },
+        ..GET
+    },
+    Endpoint {
+        method: Method::POST,
+        path: "/v1/session",
+        access: Access::Probe,
+        summary: "exchanges the key for a cookie",
+        body: Some(BodyKind::Key),
+        success: (204, ""),
+        errors: &[401, 413, 422],
+        make: |_, _| Route::BeginSession,
+        ..GET
+    },
+    Endpoint {
+        method: Method::DELETE,
+        path: "/v1/session",
+        access: Access::Probe,
+        summary: "ends the session of the cookie and clears it",
+        success: (204, ""),
+        make: |_, _| Route::EndSession,
+        ..GET
+    },
+    Endpoint {
+        path: "/openapi.json",
+        access: Access::Private,
+        summary: "this description",
+        make: |_, _| Route::OpenApi,
+        ..GET
+    },
+];
+
+fn plugin_asked(target: &Target) -> Option<String> {
+    target.query("plugin").map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -128,8 +373,22 @@ mod tests {
 
     #[track_caller]
     fn check(path: &str, query: Option<&str>, expected: Option<(Route, Access)>) {
-        let route = Route::of(&Target::parse(path, query).unwrap());
-        assert_eq!(route.map(|route| (route.clone(), route.access())), expected, "{path}");
+        check_by(&Method::GET, path, query, expected);
+    }
+
+    #[track_caller]
+    fn check_by(
+        method: &Method,
+        path: &str,
+        query: Option<&str>,
+        expected: Option<(Route, Access)>,
+    ) {
+        let target = Target::parse(path, query).unwrap();
+        let found = Path::of(&target).and_then(|found| {
+            let endpoint = found.endpoint(method)?;
+            Some((found.route(endpoint, &target), endpoint.access))
+        });
+        assert_eq!(found, expected, "{path}");
     }
 
     #[test]
@@ -147,21 +406,34 @@ mod tests {
         let plugin = || "a".to_owned();
         let manifest = Route::Manifest { plugin: plugin() };
         check("/v1/plugins/a/manifest", None, Some((manifest, Access::Public)));
-        let run = Route::Run { plugin: plugin(), tool: "t".into() };
-        check("/v1/plugins/a/tools/t/run", None, Some((run, Access::Change)));
-        let reload = Route::Reload { plugin: plugin() };
-        check("/v1/plugins/a/reload", None, Some((reload, Access::Change)));
+        let run = Some((Route::Run { plugin: plugin(), tool: "t".into() }, Access::Change));
+        check_by(&Method::POST, "/v1/plugins/a/tools/t/run", None, run);
+        let reload = Some((Route::Reload { plugin: plugin() }, Access::Change));
+        check_by(&Method::POST, "/v1/plugins/a/reload", None, reload);
 
-        check("/v1/streams", None, Some((Route::Streams, Access::Private)));
-        let stream = Route::Stream { stream: "d".into() };
-        check("/v1/streams/d", None, Some((stream, Access::Private)));
+        let private = |route| Some((route, Access::Private));
+        check("/metrics", None, private(Route::Metrics));
+        check("/v1/inspector/plugins", None, private(Route::InspectPlugins));
+        let inspect = Route::InspectPlugin { plugin: plugin() };
+        check("/v1/inspector/plugins/a", None, private(inspect));
+        check("/v1/inspector/host", None, private(Route::InspectHost));
+        let filter = EventFilter { plugin: Some("a".into()), stream: None };
+        check("/v1/events", Some("plugin=a"), private(Route::Events(filter)));
+
+        check("/v1/streams", None, private(Route::Streams));
+        check("/v1/streams/d", None, private(Route::Stream { stream: "d".into() }));
         let tracks = Route::Tracks { stream: "d".into(), plugin: Some("a".into()) };
-        check("/v1/streams/d/tracks", Some("plugin=a"), Some((tracks, Access::Private)));
+        check("/v1/streams/d/tracks", Some("plugin=a"), private(tracks));
         for (query, overlay) in [(None, true), (Some("overlay=0"), false), (Some("overlay"), true)]
         {
             let snapshot = Route::Snapshot { stream: "d".into(), plugin: None, overlay };
-            check("/v1/streams/d/snapshot.jpg", query, Some((snapshot, Access::Private)));
+            check("/v1/streams/d/snapshot.jpg", query, private(snapshot));
         }
+
+        let session = "/v1/session";
+        check_by(&Method::POST, session, None, Some((Route::BeginSession, Access::Probe)));
+        check_by(&Method::DELETE, session, None, Some((Route::EndSession, Access::Probe)));
+        check("/openapi.json", None, private(Route::OpenApi));
     }
 
     #[test]
@@ -174,12 +446,28 @@ mod tests {
             "/v1/plugins/a/",
             "/v1/plugins/a/health/",
             "/v1/plugins//",
+            "/v1/plugins//health",
             "/v1/plugins/a/tools/t",
             "/v1/streams/",
+            "/v1/inspector/plugins/",
             "/v2/plugins",
             "/livez/",
+            "/{name}",
         ] {
-            check(path, None, None);
+            assert!(Path::of(&Target::parse(path, None).unwrap()).is_none(), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_path_names_its_methods_and_has_one_access() {
+        let path = |path: &str| Path::of(&Target::parse(path, None).unwrap()).unwrap();
+        assert_eq!(path("/livez").allow(), "GET, OPTIONS");
+        assert_eq!(path("/v1/session").allow(), "POST, DELETE, OPTIONS");
+        assert!(path("/livez").endpoint(&Method::POST).is_none());
+        for endpoint in &ENDPOINTS {
+            let found = path(endpoint.path);
+            assert!(std::ptr::eq(found.endpoint(&endpoint.method).unwrap(), endpoint));
+            assert_eq!(found.access(), endpoint.access, "{}", endpoint.path);
         }
     }
 }

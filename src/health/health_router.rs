@@ -1,4 +1,4 @@
-//! Routes, all of them `GET`:
+//! Questions and the paths by which they are asked, all of them `GET`:
 //!
 //! ```text
 //! /v1/plugins                  every plugin, a flat list
@@ -13,7 +13,7 @@ use hyper::StatusCode;
 use serde_json::{Value, json};
 
 use super::{
-    HealthSource, Reply, Target,
+    HealthSource, Reply,
     health_model::{PluginHealthResponse, PluginItem, PluginsSummary, available},
 };
 use crate::{
@@ -44,22 +44,6 @@ pub enum HealthRoute {
 }
 
 impl HealthRoute {
-    /// What `target` asks, if it is about health.
-    pub fn of(target: &Target) -> Option<Self> {
-        match target.segments()[..] {
-            ["v1", "plugins"] => Some(Self::Plugins),
-            ["v1", "plugins", ""] => Some(Self::PluginsSummary),
-            ["v1", "plugins", name, "health"] => Some(Self::Plugin(name.to_owned())),
-            ["v1", "health"] => Some(Self::Health),
-            ["livez"] => Some(Self::Livez),
-            ["readyz"] => Some(Self::Readyz {
-                verbose: target.query("verbose").is_some(),
-                exclude: target.query_all("exclude").map(str::to_owned).collect(),
-            }),
-            _ => None,
-        }
-    }
-
     /// The answer, from what `source` knows now.
     pub fn answer(&self, source: &dyn HealthSource) -> Reply {
         match self {

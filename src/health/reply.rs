@@ -9,14 +9,16 @@ use serde_json::json;
 pub struct Reply {
     /// Status code.
     pub status: StatusCode,
-    /// Media type of the body.
+    /// Media type of the body; empty where there is none.
     pub content_type: &'static str,
     /// The body, whole.
     pub body: Bytes,
     /// When to ask again, where that is known.
     pub retry_after: Option<Duration>,
     /// Methods that the path knows, for a request that used another.
-    pub allow: Option<&'static str>,
+    pub allow: Option<String>,
+    /// A cookie to keep or to forget.
+    pub set_cookie: Option<String>,
 }
 
 impl Reply {
@@ -44,7 +46,8 @@ impl Reply {
 
     /// A body of any type.
     pub fn new(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Self {
-        Self { status, content_type, body: body.into(), retry_after: None, allow: None }
+        let body = body.into();
+        Self { status, content_type, body, retry_after: None, allow: None, set_cookie: None }
     }
 
     /// Says when to ask again, if that is known.

@@ -10,8 +10,10 @@ mod guards;
 mod inspector;
 mod limits;
 mod metrics;
+mod openapi;
 mod plugins;
 mod serving;
+mod sessions;
 mod streams;
 mod tools;
 

@@ -1,0 +1,185 @@
+//! The description of the API for programs, made of the one list of paths.
+
+use std::sync::LazyLock;
+
+use hyper::{StatusCode, body::Bytes};
+use serde_json::{Map, Value, json};
+
+use super::routes::{Access, BodyKind, ENDPOINTS, Endpoint};
+use crate::health::Reply;
+
+/// `/openapi.json`.
+pub(super) fn openapi() -> Reply {
+    Reply::new(StatusCode::OK, "application/json", DESCRIPTION.clone())
+}
+
+/// It is the same for as long as the process lives.
+static DESCRIPTION: LazyLock<Bytes> = LazyLock::new(|| description().to_string().into());
+
+fn description() -> Value {
+    let mut paths = Map::new();
+    for endpoint in &ENDPOINTS {
+        let path = paths.entry(endpoint.path).or_insert_with(|| json!({}));
+        path[endpoint.method.as_str().to_ascii_lowercase()] = operation(endpoint);
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Keepsight",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "Health, calls, streams and events of a Keepsight process.",
+        },
+        "paths": paths,
+        "components": {
+            "securitySchemes": {
+                "key": { "type": "apiKey", "in": "header", "name": "X-API-Key" },
+                "bearer": { "type": "http", "scheme": "bearer" },
+                "session": { "type": "apiKey", "in": "cookie", "name": "keepsight_session" },
+            },
+            "schemas": {
+                "Error": {
+                    "type": "object",
+                    "required": ["detail"],
+                    "properties": { "detail": { "type": "string" } },
+                },
+            },
+        },
+    })
+}
+
+fn operation(endpoint: &Endpoint) -> Value {
+    let mut operation = json!({
+        "summary": endpoint.summary,
+        "operationId": operation_id(endpoint),
+        "responses": responses(endpoint),
+    });
+    let parameters = parameters(endpoint);
+    if !parameters.is_empty() {
+        operation["parameters"] = parameters.into();
+    }
+    if let Some(body) = endpoint.body {
+        operation["requestBody"] = json!({
+            "required": true,
+            "content": { "application/json": { "schema": body_schema(body) } },
+        });
+    }
+    if needs_key(endpoint) {
+        // Where a key is set; without one, nothing needs it.
+        operation["security"] = json!([{ "key": [] }, { "bearer": [] }, { "session": [] }, {}]);
+    }
+    operation
+}
+
+/// Such as `get_v1_plugins_name_health`; a path that ends in a slash has an underscore there.
+fn operation_id(endpoint: &Endpoint) -> String {
+    let path = endpoint.path.replace(['/', '.'], "_").replace(['{', '}'], "");
+    format!("{}{path}", endpoint.method.as_str().to_ascii_lowercase())
+}
+
+fn parameters(endpoint: &Endpoint) -> Vec<Value> {
+    let names =
+        endpoint.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+    let of_path = names.map(|name| {
+        json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } })
+    });
+    let of_query = endpoint.query.iter().map(|(name, description)| {
+        let schema = json!({ "type": "string" });
+        json!({ "name": name, "in": "query", "description": description, "schema": schema })
+    });
+    of_path.chain(of_query).collect()
+}
+
+fn responses(endpoint: &Endpoint) -> Map<String, Value> {
+    let (status, media_type) = endpoint.success;
+    let mut success = json!({ "description": words(status) });
+    if !media_type.is_empty() {
+        success["content"] = json!({ media_type: {} });
+    }
+    let error = json!({
+        "application/json": { "schema": { "$ref": "#/components/schemas/Error" } },
+    });
+    let of_access: &[u16] = match endpoint.access {
+        Access::Public => &[],
+        Access::Probe => &[403],
+        Access::Change => &[401],
+        Access::Private => &[401, 403],
+    };
+    let errors = endpoint.errors.iter().chain(of_access).map(|status| {
+        (status.to_string(), json!({ "description": words(*status), "content": error }))
+    });
+    let mut responses: Map<_, _> = errors.collect();
+    responses.insert(status.to_string(), success);
+    responses
+}
+
+fn body_schema(body: BodyKind) -> Value {
+    let object = |name: &str, schema: Value| json!({ "type": "object", "required": [name], "properties": { name: schema } });
+    match body {
+        BodyKind::Args => {
+            let picture = "a JPEG or PNG in base64, for a tool that takes a picture";
+            let schema = json!({ "type": "string", "description": picture });
+            object("args", json!({ "type": "object", "properties": { "frame_base64": schema } }))
+        }
+        BodyKind::Key => object("key", json!({ "type": "string" })),
+    }
+}
+
+fn needs_key(endpoint: &Endpoint) -> bool {
+    matches!(endpoint.access, Access::Change | Access::Private)
+}
+
+fn words(status: u16) -> &'static str {
+    let status = StatusCode::from_u16(status).ok();
+    status.and_then(|status| status.canonical_reason()).unwrap_or("as said under detail")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn listed() -> BTreeSet<String> {
+        ENDPOINTS.iter().map(|each| format!("{} {}", each.method, each.path)).collect()
+    }
+
+    #[test]
+    fn the_description_lists_exactly_the_routes_that_there_are() {
+        let description = description();
+        let mut described = BTreeSet::new();
+        for (path, operations) in description["paths"].as_object().unwrap() {
+            for method in operations.as_object().unwrap().keys() {
+                described.insert(format!("{} {path}", method.to_ascii_uppercase()));
+            }
+        }
+        assert_eq!(described, listed());
+        assert_eq!(listed().len(), ENDPOINTS.len(), "one is listed twice");
+    }
+
+    #[test]
+    fn the_list_for_readers_is_the_same() {
+        let text = include_str!("routes.rs").split("//! ```").nth(1).unwrap();
+        let lines = text.lines().filter_map(|line| line.strip_prefix("//! "));
+        let routes = lines.filter_map(|line| {
+            let mut words = line.split_whitespace();
+            let (method, path) = (words.next()?, words.next()?);
+            Some(format!("{method} {}", path.split('[').next()?))
+        });
+        assert_eq!(routes.filter(|route| route.contains('/')).collect::<BTreeSet<_>>(), listed());
+    }
+
+    #[test]
+    fn operations_have_names_of_their_own_and_all_of_their_parameters() {
+        let ids: BTreeSet<_> = ENDPOINTS.iter().map(operation_id).collect();
+        assert_eq!(ids.len(), ENDPOINTS.len(), "{ids:?}");
+        let run = &description()["paths"]["/v1/plugins/{name}/tools/{tool}/run"]["post"];
+        let names: Vec<_> =
+            run["parameters"].as_array().unwrap().iter().map(|each| each["name"].clone()).collect();
+        assert_eq!(names, ["name", "tool"]);
+        assert!(run["requestBody"].is_object() && run["security"].is_array(), "{run}");
+        assert!(run["responses"]["408"].is_object() && run["responses"]["401"].is_object());
+        let readyz = &description()["paths"]["/readyz"]["get"];
+        assert_eq!(readyz["parameters"][1]["name"], "exclude");
+        assert_eq!(readyz.get("security"), None);
+    }
+}
