@@ -34,6 +34,9 @@ pub(super) fn run(options: &RunOptions, catalog: &Catalog) -> Result<ExitStatus,
         .map_err(|error| Failure::of(ExitStatus::Address, &error))?;
     let address = server.address();
     print::note(&format!("keepsight: health is at http://{address}/v1/plugins"));
+    runtime
+        .remember_crashes()
+        .map_err(|error| Failure::of(ExitStatus::Failure, &error))?;
     runtime.begin();
 
     let mut manager = ServiceManager::new();

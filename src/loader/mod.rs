@@ -34,7 +34,9 @@ pub use generation::Generation;
 pub use instance_host::{HostEvent, InstanceHost, MetricsSnapshot};
 pub use plugin_errors::{Fault, LoadError, ToolError};
 pub(crate) use plugin_errors::{because, call_error_code};
-pub use plugin_instance::{Attachment, InstanceEvent, InstanceReport, PluginInstance, Readiness};
+pub use plugin_instance::{
+    Attachment, InstanceEvent, InstanceReport, LastCrash, PluginInstance, Readiness,
+};
 pub use plugin_registry::PluginRegistry;
 pub use plugin_spec::{InstanceLimits, InstanceSpec};
 pub use statistics::{RunStatistics, StatisticsSnapshot};

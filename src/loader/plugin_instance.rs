@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     lifecycle::{Cause, LifecycleEvent, LifecycleManager, LifecycleState, Transition},
-    sandbox::{MemoryAccount, MemoryUse, Sandbox, SandboxScope},
+    sandbox::{MemoryAccount, MemoryUse, Phase, Sandbox, SandboxScope},
 };
 
 /// One configured instance of a plugin: its life, its present generation, its counts.
@@ -42,6 +42,20 @@ struct Life {
     quarantined: bool,
     findings: Vec<Finding>,
     faults: VecDeque<(Instant, Fault)>,
+    last_crash: Option<LastCrash>,
+}
+
+/// That the process before died while an instance of this name ran.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastCrash {
+    /// What ran.
+    pub phase: Phase,
+    /// The stream, where it ran for one.
+    pub stream: Option<String>,
+    /// Its generation in that process.
+    pub generation: u64,
+    /// Processes one after the other that died while it ran; 1 for the first.
+    pub in_a_row: u32,
 }
 
 /// What happened to an instance that a supervisor wants to know.
@@ -126,6 +140,9 @@ pub struct InstanceReport {
     /// What the present generation and its sessions have of memory; `None` where this binary's
     /// allocator doesn't measure it.
     pub memory: Option<MemoryUse>,
+    /// Whether it ran when the process before died. Others that ran then say so too: it need not
+    /// have been this one.
+    pub last_crash: Option<LastCrash>,
 }
 
 impl PluginInstance {
@@ -150,6 +167,7 @@ impl PluginInstance {
             quarantined: false,
             findings: Vec::new(),
             faults: VecDeque::new(),
+            last_crash: None,
         };
         Arc::new(Self {
             spec,
@@ -241,6 +259,7 @@ impl PluginInstance {
             critical: self.spec.critical,
             grace: self.spec.grace,
             memory: life.scope.account().map(MemoryAccount::instance_use),
+            last_crash: life.last_crash.clone(),
         }
     }
 
@@ -393,6 +412,22 @@ impl PluginInstance {
             let instance = Arc::from(self.name());
             let from = Some(state);
             self.host.tell(HostEvent::Turned { instance, from, to: state, cause, generation });
+        }
+    }
+
+    /// Notes that the process before died while the instance ran. With a cause it is not loaded:
+    /// it is FAILED from the start, and stays so until somebody asks for a reload.
+    pub fn crashed_process(&self, crash: LastCrash, quarantine: Option<Cause>) {
+        let mut life = self.life();
+        life.last_crash = Some(crash);
+        if let Some(cause) = quarantine
+            && life.manager.state() == LifecycleState::Loaded
+        {
+            tracing::error!(plugin = %self.spec.name, reason = %cause.reason, "quarantined");
+            self.step(&mut life, LifecycleEvent::InitFailed, cause);
+            life.quarantined = true;
+            drop(life);
+            self.changed.notify_all();
         }
     }
 

@@ -8,6 +8,7 @@ mod result_outputs;
 mod try_sources;
 
 use std::{
+    path::PathBuf,
     sync::{Arc, Mutex, OnceLock, PoisonError, mpsc},
     time::{Duration, Instant},
 };
@@ -18,11 +19,11 @@ use crate::{
     api::EventLog,
     config::Config,
     inspector::InspectorService,
-    loader::{Catalog, DependencyChecker, PluginRegistry, ProbeProgram},
+    loader::{Catalog, DependencyChecker, LastCrash, PluginRegistry, ProbeProgram},
     outputs::{Output, OutputError},
     sandbox::{Sandbox, SandboxLimits, install_panic_hook},
     streams::{Listener, Stream, StreamError, StreamsRegistry},
-    supervisor::Supervisor,
+    supervisor::{Crash, CrashKeeper, Supervisor},
 };
 
 use assembly::Planned;
@@ -43,6 +44,8 @@ pub struct Runtime {
     outputs: OnceLock<Vec<Output>>,
     listeners: Vec<Listener>,
     shutdown_limit: Duration,
+    state_dir: Option<PathBuf>,
+    crash_keeper: OnceLock<CrashKeeper>,
 }
 
 /// What a [`Runtime`] needs beside its configuration.
@@ -122,7 +125,31 @@ impl Runtime {
             outputs: OnceLock::new(),
             listeners: options.listeners,
             shutdown_limit: limits.shutdown,
+            state_dir: config.runtime.state_dir.clone(),
+            crash_keeper: OnceLock::new(),
         })
+    }
+
+    /// Keeps in the state folder, from now on, who runs, so that the next process knows who did
+    /// when this one died; and does with that knowledge what the process before left. Called
+    /// before [`begin`](Self::begin), by whoever runs for long; without it nothing is kept.
+    ///
+    /// # Errors
+    /// [`StartError::Thread`].
+    pub fn remember_crashes(&self) -> Result<(), StartError> {
+        let Some(folder) = &self.state_dir else { return Ok(()) };
+        let slots = self.sandbox.crash_slots().clone();
+        let (keeper, crashes) = CrashKeeper::start(slots, folder).map_err(StartError::Thread)?;
+        for crash in crashes {
+            if let Some(instance) = self.registry.find(&crash.instance) {
+                let quarantine = crash.quarantine();
+                let Crash { stream, generation, phase, in_a_row, .. } = crash;
+                let crash = LastCrash { phase, stream, generation, in_a_row };
+                instance.crashed_process(crash, quarantine);
+            }
+        }
+        let _ = self.crash_keeper.set(keeper);
+        Ok(())
     }
 
     /// Begins to load every plugin and to open every source; returns at once. A second call does
@@ -177,6 +204,9 @@ impl Runtime {
         self.end_outputs();
         for instance in self.registry.instances() {
             instance.shut_down(self.shutdown_limit);
+        }
+        if let Some(keeper) = self.crash_keeper.get() {
+            keeper.end();
         }
         let left = self.sandbox.abandoned_total().now;
         if left > 0 {

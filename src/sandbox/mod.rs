@@ -19,7 +19,7 @@
 //! What it does not: a thread cannot be killed, so an abandoned one keeps its memory and, where
 //! nothing else wants them, its cycles. Stack overflow, `abort`, segmentation faults, a panic while
 //! another panic unwinds (a destructor's, a thread-local's), `process::exit` and a failed
-//! allocation end the process. The sandbox contains bugs, not attackers. It knows no registry, no
+//! allocation end the process; who ran then, the [`CrashSlots`] tell the next one. The sandbox contains bugs, not attackers. It knows no registry, no
 //! plugin and no lifecycle.
 //!
 //! ```
@@ -47,6 +47,7 @@ compile_error!(
 
 mod abandoned_threads;
 mod call_slot;
+mod crash_slots;
 mod idle_class;
 mod memory_guard;
 mod panic_capture;
@@ -59,6 +60,7 @@ mod worker;
 
 pub use abandoned_threads::AbandonedCount;
 pub use call_slot::{CallSlot, NotBegun, SlotState, Ticket};
+pub use crash_slots::{CrashSlots, CrashTraces, Occupant, OpenError};
 pub use memory_guard::{CountingAllocator, MemoryAccount, MemoryUse};
 pub use panic_capture::{PanicReport, contained, install_panic_hook};
 pub use phase::{AbandonReason, Phase};

@@ -7,8 +7,8 @@ use keepsight_contract::CallContext;
 
 use super::abandoned_threads::AbandonedThreads;
 use super::{
-    AbandonedCount, MemoryAccount, Phase, RunFault, SandboxScope, Watchdog, Worker, WorkerSeat,
-    install_panic_hook,
+    AbandonedCount, CrashSlots, MemoryAccount, Phase, RunFault, SandboxScope, Watchdog, Worker,
+    WorkerSeat, install_panic_hook,
 };
 
 /// What all sandboxed threads of a process share: the watchdog, the limits, the abandoned ones.
@@ -19,6 +19,7 @@ pub struct Sandbox {
     limits: SandboxLimits,
     watchdog: Arc<Watchdog>,
     abandoned: AbandonedThreads,
+    crash_slots: Arc<CrashSlots>,
 }
 
 /// How much a sandbox puts up with.
@@ -45,7 +46,8 @@ impl Sandbox {
     pub fn new(limits: SandboxLimits) -> Arc<Self> {
         install_panic_hook();
         let watchdog = Watchdog::start().expect("a process that starts can have a second thread");
-        Arc::new(Self { limits, watchdog, abandoned: AbandonedThreads::default() })
+        let (abandoned, crash_slots) = (AbandonedThreads::default(), CrashSlots::in_memory());
+        Arc::new(Self { limits, watchdog, abandoned, crash_slots })
     }
 
     /// Starts one named thread, which owns whatever `body` makes, and hands it its
@@ -116,6 +118,12 @@ impl Sandbox {
     #[must_use]
     pub fn open_account(&self, limit: Option<u64>) -> Option<MemoryAccount> {
         MemoryAccount::open(limit, self.watchdog.thread())
+    }
+
+    /// Where workers note what they run; in memory until a file is opened.
+    #[must_use]
+    pub fn crash_slots(&self) -> &Arc<CrashSlots> {
+        &self.crash_slots
     }
 
     /// Abandoned threads of the process.

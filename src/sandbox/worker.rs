@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use keepsight_contract::{CallContext, CancelToken};
 
+use super::crash_slots::CrashSlot;
 use super::idle_class::NativeThread;
 use super::memory_guard::{Crossing, MemoryWatch, charge};
 use super::{
@@ -23,6 +24,7 @@ pub struct WorkerSeat {
     seat: Arc<Seat>,
     /// In which foreign code runs; the worker's own, or that of the session it has open.
     scope: RefCell<Entered>,
+    crash_slot: RefCell<CrashSlot>,
     _stays_on_its_thread: PhantomData<*const ()>,
 }
 
@@ -38,6 +40,12 @@ struct Entered {
     /// Left before another one is entered.
     guard: Option<ScopeGuard>,
     scope: SandboxScope,
+}
+
+/// While it lives, the worker's crash slot says what runs.
+struct Noted<'a> {
+    slot: &'a RefCell<CrashSlot>,
+    before: u64,
 }
 
 /// The worker as its owner sees it. Dropping it asks the worker to stop, and waits for nothing.
@@ -126,6 +134,7 @@ impl WorkerSeat {
     ) -> Result<R, RunFault> {
         let seat = &*self.seat;
         let scope = &self.scope();
+        let _noted = Noted::in_slot(&self.crash_slot, phase);
         let now = Instant::now();
         let (ticket, token) = match seat.begin(phase, limit, now) {
             Ok(begun) => begun,
@@ -184,6 +193,7 @@ impl WorkerSeat {
         entered.guard = None;
         entered.guard = Some(scope.attribute());
         self.seat.memory.set(scope.account());
+        self.crash_slot.borrow_mut().describe(scope.clone());
         entered.scope = scope;
     }
 
@@ -214,6 +224,19 @@ impl WorkerSeat {
 impl Drop for Engagement<'_> {
     fn drop(&mut self) {
         self.seat.enter(self.seat.seat.scope.clone());
+    }
+}
+
+impl<'a> Noted<'a> {
+    fn in_slot(slot: &'a RefCell<CrashSlot>, phase: Phase) -> Self {
+        let before = slot.borrow_mut().enter(phase);
+        Self { slot, before }
+    }
+}
+
+impl Drop for Noted<'_> {
+    fn drop(&mut self) {
+        self.slot.borrow_mut().leave(self.before);
     }
 }
 
@@ -340,10 +363,12 @@ impl Seat {
         lock(&self.end).native = Some(NativeThread::current());
         self.memory.set(self.scope.account());
         let scope = self.scope.clone();
+        let crash_slot = self.sandbox.crash_slots().claim(&scope);
         let entered = Entered { guard: Some(scope.attribute()), scope };
         let seat = WorkerSeat {
             seat: self.clone(),
             scope: RefCell::new(entered),
+            crash_slot: RefCell::new(crash_slot),
             _stays_on_its_thread: PhantomData,
         };
         let outcome = contained(&self.scope, Phase::Thread, || body(&seat));

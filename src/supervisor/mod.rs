@@ -6,11 +6,18 @@
 //! window, or many failed runs in a row, builds the instance anew. An instance that exceeds its
 //! budget is quarantined: left alone until somebody asks for a reload.
 //!
+//! What ends the whole process, and so the supervisor, is known by the next process: the
+//! [`CrashKeeper`] says who ran then, and who did each time is left alone as well.
+//!
 //! Not done here: running plugin code (instances do, in the sandbox) and reopening sessions
 //! (streams do).
 
+mod crash_keeper;
+mod crash_record;
 mod restart_policy;
 mod supervisor_thread;
 
+pub use crash_keeper::CrashKeeper;
+pub use crash_record::Crash;
 pub use restart_policy::{RestartLedger, RestartPolicy, Verdict};
 pub use supervisor_thread::{ReloadError, Supervision, Supervisor};

@@ -103,7 +103,10 @@ impl Supervisor {
     /// Loads every instance for the first time, each on a thread of its own; returns at once.
     pub fn load_all(&self) {
         for instance in self.shared.registry.instances() {
-            self.shared.load_in_background(instance);
+            // One that is left alone from the start is FAILED already.
+            if instance.state() == LifecycleState::Loaded {
+                self.shared.load_in_background(instance);
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! What the sandbox says it contains, provoked.
 
+mod crashes;
 mod hangs;
 mod memory;
 mod panics;

@@ -1,0 +1,23 @@
+//! Says who was running when the process died.
+//!
+//! What a thread can't contain, such as `abort`, a stack overflow or a segmentation fault, ends
+//! the process before anybody could log it. So each worker notes in its slot of a memory-mapped
+//! file whose code it is about to run, and takes that back afterwards; the kernel keeps what a
+//! process wrote to such a file, however the process ended. The next process finds in it who had
+//! not come back.
+//!
+//! Promised: a note costs a few stores and no system call. Where the file can't be had, slots are
+//! in memory and everything else goes on; [`CrashSlots::tend`] tries again.
+//!
+//! Not promised: that who is named did it. Everybody who ran at that moment is; and a plugin's own
+//! threads, which belong to no worker, note nothing.
+
+mod crash_file;
+mod crash_slots;
+mod mapped_words;
+mod slot_words;
+
+pub use crash_file::{CrashTraces, OpenError};
+pub(super) use crash_slots::CrashSlot;
+pub use crash_slots::CrashSlots;
+pub use slot_words::Occupant;

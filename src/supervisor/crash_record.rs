@@ -1,0 +1,101 @@
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::sandbox::{CrashTraces, Occupant, Phase};
+
+/// Somebody who ran when a process died.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Crash {
+    /// The instance, `source:NAME` or a probe.
+    pub instance: String,
+    /// The stream, where it ran for one.
+    pub stream: Option<String>,
+    /// The instance's generation in that process.
+    pub generation: u64,
+    /// What ran.
+    pub phase: Phase,
+    /// Processes one after the other that died while it ran; 1 for the first.
+    pub in_a_row: u32,
+}
+
+/// Who ran when processes died, from one process to the next.
+#[derive(Debug)]
+pub(super) struct CrashRecord {
+    path: PathBuf,
+}
+
+/// Those who ran when the last process died, as the file has them.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Suspects {
+    suspects: Vec<Suspect>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Suspect {
+    instance: String,
+    in_a_row: u32,
+}
+
+impl CrashRecord {
+    pub(super) fn in_folder(folder: &Path) -> Self {
+        Self { path: folder.join("last-crash.json") }
+    }
+
+    /// Enters what the last process left, and says who was in it, each instance once. An end in
+    /// order, or the machine's restart, ends every row.
+    ///
+    /// # Errors
+    /// When the record can't be written: what is said is right, but the next process will take
+    /// the next crash for the first.
+    pub(super) fn enter(&self, traces: CrashTraces) -> (Vec<Crash>, io::Result<()>) {
+        if traces.occupants.is_empty() || traces.machine_restarted {
+            return (Vec::new(), self.forget());
+        }
+        let before = self.read();
+        let mut crashes: Vec<Crash> = Vec::new();
+        for Occupant { instance, stream, generation, phase, .. } in traces.occupants {
+            if crashes.iter().any(|crash| crash.instance == instance) {
+                continue;
+            }
+            let known = before.suspects.iter().find(|suspect| suspect.instance == instance);
+            let in_a_row = known.map_or(1, |suspect| suspect.in_a_row.saturating_add(1));
+            crashes.push(Crash { instance, stream, generation, phase, in_a_row });
+        }
+        let suspects = crashes
+            .iter()
+            .map(|Crash { instance, in_a_row, .. }| Suspect {
+                instance: instance.clone(),
+                in_a_row: *in_a_row,
+            })
+            .collect();
+        let written = self.write(&Suspects { suspects });
+        (crashes, written)
+    }
+
+    /// Ends every row.
+    ///
+    /// # Errors
+    /// When the file is there and can't be removed.
+    pub(super) fn forget(&self) -> io::Result<()> {
+        match fs::remove_file(&self.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn read(&self) -> Suspects {
+        let text = fs::read(&self.path).unwrap_or_default();
+        // What can't be read says nothing about anybody.
+        serde_json::from_slice(&text).unwrap_or_default()
+    }
+
+    fn write(&self, suspects: &Suspects) -> io::Result<()> {
+        let unfinished = self.path.with_extension("new");
+        fs::write(&unfinished, serde_json::to_vec(suspects).map_err(io::Error::other)?)?;
+        fs::rename(unfinished, &self.path)
+    }
+}

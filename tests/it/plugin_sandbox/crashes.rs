@@ -1,0 +1,200 @@
+//! What ends the whole process: the next one knows who ran. Each crash happens in a child, which
+//! is this test's binary again.
+
+use std::{
+    hint::black_box,
+    os::unix::process::ExitStatusExt,
+    path::Path,
+    process::{Command, ExitStatus, Stdio},
+    sync::Arc,
+};
+
+use keepsight::{
+    api::Backend,
+    config::{Config, Environment},
+    lifecycle::LifecycleState,
+    loader::{InstanceReport, LastCrash, ProbeProgram, ToolCall},
+    runtime::{Runtime, RuntimeOptions},
+    sandbox::Phase,
+};
+use keepsight_contract::{Pace, Response};
+use serde_json::json;
+
+use super::support::BOUND;
+use crate::support::{Script, site};
+
+/// In a child: how to die, and the state folder.
+const DEATH: &str = "KEEPSIGHT_TEST_DEATH";
+const STATE: &str = "KEEPSIGHT_TEST_STATE";
+
+/// A process that runs a healthy instance and one that does what `death` says when it is called.
+fn start(state_dir: &Path, death: &'static str) -> Arc<Runtime> {
+    Script::default()
+        .run(move |_, _| {
+            die(death);
+            Ok(Response::new())
+        })
+        .named("crashes");
+    let text = format!(
+        "version = 1
+         [runtime]
+         state_dir = {state_dir:?}
+         [plugins.bystander]
+         use = \"scripted\"
+         config = {{ script = \"bystander\" }}
+         [plugins.culprit]
+         use = \"scripted\"
+         config = {{ script = \"crashes\" }}"
+    );
+    let catalog = site::catalog();
+    let plugins = catalog.plugin_ids();
+    let environment = Environment { plugins: &plugins, variable: &|_| None };
+    let config = Config::parse(&text, Path::new("test.toml"), &environment)
+        .unwrap_or_else(|error| panic!("{error}"));
+    let probe_program = ProbeProgram::at(env!("CARGO_BIN_EXE_keepsight"));
+    let options = RuntimeOptions { probe_program, pace: Pace::Native, listeners: Vec::new() };
+    let runtime = Arc::new(Runtime::new(&config, &catalog, options).unwrap());
+    runtime.remember_crashes().unwrap();
+    runtime.begin();
+    assert!(runtime.wait_loaded(BOUND));
+    runtime
+}
+
+fn die(death: &str) {
+    match death {
+        "abort" => std::process::abort(),
+        "exit" => std::process::exit(3),
+        "stack overflow" => assert!(overflow(1) > 0),
+        "segmentation fault" => {
+            let id = std::process::id().to_string();
+            // The standard library's own handler takes the first for a chance to say more.
+            for _ in 0..2 {
+                Command::new("kill").args(["-SEGV", &id]).status().unwrap();
+            }
+            unreachable!("nobody handles the second");
+        }
+        _ => {}
+    }
+}
+
+#[expect(unconditional_recursion, reason = "the stack is to overflow")]
+fn overflow(depth: u64) -> u64 {
+    let frame = black_box([depth; 64]);
+    overflow(depth + 1) + black_box(frame)[7]
+}
+
+fn call(runtime: &Runtime, plugin: &str) {
+    runtime.run_tool(plugin, do_it()).unwrap();
+}
+
+fn report(runtime: &Runtime, plugin: &str) -> InstanceReport {
+    runtime.registry().find(plugin).unwrap().report()
+}
+
+/// The child's part; nothing where this is no child.
+fn be_a_child_that_dies() {
+    let (Ok(death), Some(state)) = (std::env::var(DEATH), std::env::var_os(STATE)) else { return };
+    let runtime = start(Path::new(&state), death.leak());
+    call(&runtime, "bystander");
+    call(&runtime, "culprit");
+    if std::env::var(DEATH).as_deref() == Ok("no death") {
+        runtime.shut_down();
+        std::process::exit(7);
+    }
+    unreachable!("the culprit should have ended this process");
+}
+
+/// Lets a process die in its plugin.
+fn run_child(state_dir: &Path, death: &str) -> ExitStatus {
+    let test = std::thread::current().name().expect("a test's thread has its name").to_owned();
+    Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", &test, "--nocapture", "--test-threads=1"])
+        .env(DEATH, death)
+        .env(STATE, state_dir)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .unwrap()
+}
+
+#[derive(Clone, Copy)]
+enum End {
+    Code(i32),
+    /// By its number (signal(7)).
+    Signal(i32),
+}
+
+/// Two children die so, one after the other; after each the next process knows.
+#[track_caller]
+fn check(death: &str, expected: End) {
+    let ends_with = |status: ExitStatus| match expected {
+        End::Code(code) => status.code() == Some(code),
+        End::Signal(signal) => status.signal() == Some(signal),
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let state_dir = folder.path();
+    let status = run_child(state_dir, death);
+    assert!(ends_with(status), "{death}: {status}");
+    let status = run_child(state_dir, death);
+    assert!(ends_with(status), "{death} once more: it was given another chance; {status}");
+
+    let runtime = start(state_dir, "no death");
+    let bystander = report(&runtime, "bystander");
+    assert_eq!((bystander.state, bystander.last_crash), (LifecycleState::Initialized, None));
+    let culprit = report(&runtime, "culprit");
+    let crash = LastCrash { phase: Phase::Run, stream: None, generation: 1, in_a_row: 2 };
+    assert_eq!(culprit.last_crash, Some(crash), "{death}");
+    assert_eq!(culprit.state, LifecycleState::Failed);
+    assert!(culprit.quarantined);
+    assert_eq!(culprit.cause.code, "supervisor.crashed_process");
+    assert!(runtime.run_tool("culprit", do_it()).is_err(), "it is left alone");
+
+    runtime.reload("culprit").unwrap();
+    let culprit = report(&runtime, "culprit");
+    assert!(culprit.state == LifecycleState::Initialized && !culprit.quarantined);
+    call(&runtime, "culprit");
+    runtime.shut_down();
+    drop(runtime);
+
+    let runtime = start(state_dir, "no death");
+    assert_eq!(report(&runtime, "culprit").last_crash, None, "an end in order names nobody");
+    runtime.shut_down();
+}
+
+fn do_it() -> ToolCall {
+    ToolCall { tool: "do".to_owned(), args: json!({}), frame: None }
+}
+
+#[test]
+fn after_an_abort_the_next_process_knows_who_ran() {
+    be_a_child_that_dies();
+    check("abort", End::Signal(6));
+}
+
+#[test]
+fn after_an_exit_the_next_process_knows_who_ran() {
+    be_a_child_that_dies();
+    check("exit", End::Code(3));
+}
+
+#[test]
+fn after_a_stack_overflow_the_next_process_knows_who_ran() {
+    be_a_child_that_dies();
+    check("stack overflow", End::Signal(6));
+}
+
+#[test]
+fn after_a_segmentation_fault_the_next_process_knows_who_ran() {
+    be_a_child_that_dies();
+    check("segmentation fault", End::Signal(11));
+}
+
+#[test]
+fn a_process_that_ends_in_order_names_nobody() {
+    be_a_child_that_dies();
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(run_child(folder.path(), "no death").code(), Some(7));
+    let runtime = start(folder.path(), "no death");
+    assert_eq!(report(&runtime, "culprit").last_crash, None);
+    runtime.shut_down();
+}
