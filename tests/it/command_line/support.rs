@@ -25,12 +25,17 @@ pub(super) struct Ended {
     pub(super) err: String,
 }
 
-/// The program at work as a server; killed when it is dropped.
-pub(super) struct Serving {
+/// The program at work; killed when it is dropped.
+pub(super) struct Working {
     child: Child,
-    address: SocketAddr,
-    /// The rest of standard error, once that is closed.
+    /// All of standard error, once that is closed.
     log: mpsc::Receiver<String>,
+}
+
+/// The program at work as a server.
+pub(super) struct Serving {
+    working: Working,
+    address: SocketAddr,
 }
 
 impl Place {
@@ -82,43 +87,56 @@ impl Place {
         ended(&mut self.command(arguments))
     }
 
+    /// Starts the program, which works until it is asked to end.
+    #[track_caller]
+    pub(super) fn start(&self, arguments: &[&str]) -> Working {
+        start_listening(&mut self.command(arguments), |_| {})
+    }
+
     /// Starts `keepsight run` with `arguments` on a free port of loopback.
     #[track_caller]
     pub(super) fn serve(&self, arguments: &[&str]) -> Serving {
         self.serve_with(arguments, |_| {})
     }
 
-    /// As [`serve`](Self::serve), in other surroundings.
+    /// As [`serve`](Self::serve), with surroundings that `change` sets.
     #[track_caller]
     pub(super) fn serve_with(
         &self,
         arguments: &[&str],
-        surroundings: impl FnOnce(&mut Command),
+        change: impl FnOnce(&mut Command),
     ) -> Serving {
         let arguments = [&["run", "--listen", "127.0.0.1:0"], arguments].concat();
         let mut command = self.command(&arguments);
-        surroundings(&mut command);
-        let mut child = command.stdout(Stdio::null()).spawn().unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        change(&mut command);
         let (say, address) = mpsc::channel();
-        let (keep, log) = mpsc::channel();
-        thread::spawn(move || {
-            let mut text = String::new();
-            while let Some(Ok(line)) = lines.next() {
-                if let Some((_, rest)) = line.split_once("health is at http://") {
-                    let _ = say.send(rest.split('/').next().unwrap().to_owned());
-                }
-                text.push_str(&line);
-                text.push('\n');
+        let working = start_listening(&mut command, move |line| {
+            if let Some((_, rest)) = line.split_once("health is at http://") {
+                let _ = say.send(rest.split('/').next().unwrap().to_owned());
             }
-            let _ = keep.send(text);
         });
-        let Ok(address) = address.recv_timeout(LONGEST) else {
-            let _ = child.kill();
-            panic!("it doesn't serve: {}", log.recv().unwrap_or_default());
-        };
-        Serving { child, address: address.parse().unwrap(), log }
+        match address.recv_timeout(LONGEST) {
+            Ok(address) => Serving { working, address: address.parse().unwrap() },
+            Err(_) => panic!("it doesn't serve: {}", working.killed()),
+        }
     }
+}
+
+/// Starts a program and has `hear` listen to each line of its standard error.
+fn start_listening(command: &mut Command, hear: impl Fn(&str) + Send + 'static) -> Working {
+    let mut child = command.stdout(Stdio::null()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let (keep, log) = mpsc::channel();
+    thread::spawn(move || {
+        let mut text = String::new();
+        while let Some(Ok(line)) = lines.next() {
+            hear(&line);
+            text.push_str(&line);
+            text.push('\n');
+        }
+        let _ = keep.send(text);
+    });
+    Working { child, log }
 }
 
 /// Waits for the end of a program that is about to be started.
@@ -195,6 +213,18 @@ impl Serving {
     }
 
     pub(super) fn signal(&self, name: &str) {
+        self.working.signal(name);
+    }
+
+    /// Waits until it has ended by itself.
+    #[track_caller]
+    pub(super) fn ended(self) -> Ended {
+        self.working.ended()
+    }
+}
+
+impl Working {
+    pub(super) fn signal(&self, name: &str) {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
     }
@@ -206,9 +236,15 @@ impl Serving {
         let code = self.child.wait().unwrap().code();
         Ended { code, out: String::new(), err }
     }
+
+    /// What it said until now.
+    fn killed(mut self) -> String {
+        let _ = self.child.kill();
+        self.log.recv_timeout(LONGEST).unwrap_or_default()
+    }
 }
 
-impl Drop for Serving {
+impl Drop for Working {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();

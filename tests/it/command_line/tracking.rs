@@ -7,6 +7,7 @@ use keepsight_jpeg::{decode_picture, encode_frame};
 use serde_json::Value;
 
 use super::support::Place;
+use crate::support::site::await_value;
 
 const SCENE: &str = "scene:?frames=3&fps=10&size=320x240&targets=3";
 
@@ -117,6 +118,27 @@ fn a_folder_of_pictures_is_tracked_unless_one_of_them_is_damaged() {
     assert!(read(&place, "o.jsonl") == whole, "what was there before is there still");
     assert!(whole.starts_with(&read(&place, "o.jsonl.part")));
     assert_eq!(read(&place, "o.jsonl.part").iter().filter(|byte| **byte == b'\n').count(), 2);
+}
+
+#[test]
+fn who_interrupts_it_has_what_was_tracked_until_then() {
+    for name in ["INT", "TERM"] {
+        let place = Place::new();
+        let endless = "scene:?size=64x48";
+        let working = place.start(&["track", endless, "--tracks", "o.jsonl", "--overlay", "o.avi"]);
+        let begun = place.path().join("o.avi.part");
+        await_value(|| begun.exists().into(), |begun| begun == &Value::Bool(true));
+        working.signal(name);
+        working.ended().check(0, &[]);
+        assert_eq!(place.names(), ["o.avi", "o.jsonl"], "{name}");
+        let text = String::from_utf8(read(&place, "o.jsonl")).unwrap();
+        for (index, line) in text.lines().enumerate() {
+            let line: Value = serde_json::from_str(line).unwrap();
+            assert_eq!(line["frame"], index + 1);
+        }
+        let summary = place.run(&["track", "o.avi", "--json"]).check(0, &[]).json();
+        assert_eq!(summary["frames"], text.lines().count(), "{name}");
+    }
 }
 
 #[test]
