@@ -57,7 +57,10 @@ impl LineFile {
             return Ok(Some(Self { file, identity: None, bytes: 0, begun, unsynced: false }));
         }
         let mut file = OpenOptions::new().read(true).append(true).open(path).map_err(failed)?;
-        end_last_line(&mut file).map_err(failed)?;
+        // Whoever else writes to it may be at its last line right now.
+        if file.try_lock().is_ok() {
+            end_last_line(&mut file).map_err(failed)?;
+        }
         let metadata = file.metadata().map_err(failed)?;
         let label = first_time(&mut file).map_err(failed)?;
         let label = label.or_else(|| metadata.modified().ok()).unwrap_or(now.wall);
@@ -76,6 +79,8 @@ impl LineFile {
             ErrorKind::NotFound => FileError::Folder { path: folder_of(path).to_owned(), source },
             _ => FileError::Open { path: path.to_owned(), source },
         })?;
+        // Says that it is being written to; where files can't be locked, nothing depends on it.
+        let _ = file.try_lock();
         let metadata = file.metadata();
         let metadata =
             metadata.map_err(|source| FileError::Open { path: path.to_owned(), source })?;
@@ -114,7 +119,7 @@ impl LineFile {
 }
 
 /// Sees to it that the next line begins a line: removes the beginning of a record that a power cut
-/// left at the end, and ends any other line.
+/// left at the end, or zeros, and ends any other line.
 fn end_last_line(file: &mut File) -> io::Result<()> {
     let bytes = file.metadata()?.len();
     let start = bytes.saturating_sub(LINE_BYTES_MAX);
@@ -124,7 +129,9 @@ fn end_last_line(file: &mut File) -> io::Result<()> {
     let last_line = tail.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
     match &tail[last_line..] {
         [] => Ok(()),
-        cut if is_beginning_of_record(cut) => file.set_len(bytes - cut.len() as u64),
+        cut if is_beginning_of_record(cut) || cut.iter().all(|byte| *byte == 0) => {
+            file.set_len(bytes - cut.len() as u64)
+        }
         _ => file.write_all(b"\n"),
     }
 }

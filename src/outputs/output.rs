@@ -42,6 +42,7 @@ struct Parts {
     /// Since the target failed while it was open: a disk may have room for a file and none for a
     /// line, so that only a line shows that it works again.
     wants_proof: bool,
+    target_open: bool,
     backoff: Backoff,
     worker: Option<Worker>,
     stopped: bool,
@@ -77,6 +78,7 @@ impl Output {
             queue: VecDeque::with_capacity(spec.limits.queue_length.get()),
             in_hand: None,
             wants_proof: false,
+            target_open: false,
             backoff: Backoff::new(spec.limits.backoff, &spec.to),
             worker: None,
             stopped: false,
@@ -216,7 +218,6 @@ impl OutputShared {
     /// makes way, so that a record at which the target stumbles is not in the way of all others.
     pub(super) fn not_written(&self) {
         let mut parts = self.parts();
-        parts.wants_proof = true;
         if let Some(held) = &mut parts.in_hand {
             held.failures += 1;
             held.at_target = false;
@@ -231,6 +232,8 @@ impl OutputShared {
     /// nobody knows.
     pub(super) fn hung(&self) {
         let mut parts = self.parts();
+        parts.wants_proof |= parts.target_open;
+        parts.target_open = false;
         if parts.in_hand.take_if(|held| held.at_target).is_some() {
             parts.status.dropped += 1;
         }
@@ -238,15 +241,21 @@ impl OutputShared {
 
     /// The target is open.
     pub(super) fn opened(&self) {
-        let wants_proof = self.parts().wants_proof;
+        let wants_proof = {
+            let mut parts = self.parts();
+            parts.target_open = true;
+            parts.wants_proof
+        };
         if !wants_proof {
             self.works();
         }
     }
 
-    /// The open target failed.
-    pub(super) fn want_proof(&self) {
-        self.parts().wants_proof = true;
+    /// The target is let go of; `failed` says whether it gave the reason.
+    pub(super) fn closed(&self, failed: bool) {
+        let mut parts = self.parts();
+        parts.target_open = false;
+        parts.wants_proof |= failed;
     }
 
     fn works(&self) {

@@ -91,6 +91,7 @@ fn write(output: &OutputShared, seat: &WorkerSeat, mut writer: Box<dyn OutputWri
     if let Err(fault) = closed {
         tracing::warn!(output = %output.to, %fault, "the output was not closed well");
     }
+    output.closed(matches!(end, End::Again));
     end
 }
 
@@ -116,7 +117,6 @@ fn records(output: &OutputShared, seat: &WorkerSeat, writer: &mut dyn OutputWrit
         if ended || Instant::now() >= flush_due {
             let flushed = seat.run(Phase::Output, limits.flush, |_| writer.flush());
             if done(output, seat, flushed).is_none() {
-                output.want_proof();
                 return if ended { End::Over } else { End::Again };
             }
             flush_due = Instant::now() + limits.flush_every;

@@ -219,7 +219,22 @@ fn a_line_that_a_power_cut_left_half_is_mended() {
     check_last_line("{\"stream\":\"a\"}\n", "{\"stream\":\"a\"}\n{}\n");
     check_last_line("{\"stream\":\"a\"}\n{\"stream\":\"a\",\"plu", "{\"stream\":\"a\"}\n{}\n");
     check_last_line("{\"st", "{}\n");
+    check_last_line("{}\n\0\0\0", "{}\n{}\n");
     check_last_line("somebody's notes", "somebody's notes\n{}\n");
+}
+
+#[test]
+fn a_line_that_another_is_writing_is_left_alone() {
+    let bench = Bench::new(None, None);
+    let half = "{\"stream\":\"a\",\"plu";
+    fs::write(bench.path(), half).unwrap();
+    let other = fs::File::open(bench.path()).unwrap();
+    other.lock().unwrap();
+    drop(bench.open());
+    assert_eq!(fs::read_to_string(bench.path()).unwrap(), half);
+    drop(other);
+    drop(bench.open());
+    assert_eq!(fs::read_to_string(bench.path()).unwrap(), "");
 }
 
 #[test]

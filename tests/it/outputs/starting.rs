@@ -1,6 +1,10 @@
 //! What is wrong with an output is said before anything runs.
 
-use std::path::Path;
+use std::{
+    fs,
+    path::Path,
+    process::{self, Command, Stdio},
+};
 
 use keepsight::{
     config::{Config, Environment},
@@ -71,4 +75,45 @@ fn runtime(toml: &str) -> Runtime {
     let config = Config::parse(&text, Path::new("test.toml"), &environment).unwrap();
     let Setup { catalog, probe_program, pace, listeners } = setup;
     Runtime::new(&config, &catalog, RuntimeOptions { probe_program, pace, listeners }).unwrap()
+}
+
+/// Runs the program with `arguments` in `folder`, where its configuration is.
+fn keepsight(folder: &Path, arguments: &[&str]) -> process::Output {
+    Command::new(env!("CARGO_BIN_EXE_keepsight"))
+        .args(arguments)
+        .current_dir(folder)
+        .env("XDG_STATE_HOME", folder.join("state"))
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn check_tries_each_output() {
+    let folder = tempfile::tempdir().unwrap();
+    let toml = format!(
+        "version = 1\n{}{}",
+        output("file:below/tracks.jsonl", "\"tracks\""),
+        output("file:keepsight.toml/x", "\"json\""),
+    );
+    fs::write(folder.path().join("keepsight.toml"), toml).unwrap();
+    let ended = keepsight(folder.path(), &["check"]);
+    let out = String::from_utf8(ended.stdout).unwrap();
+    assert_eq!(ended.status.code(), Some(1), "degraded, not missing: {out}");
+    assert!(out.contains("ok       output file:below/tracks.jsonl"), "{out}");
+    assert!(out.contains("missing  output file:keepsight.toml/x"), "{out}");
+    assert!(out.contains("cannot make the folder keepsight.toml"), "{out}");
+}
+
+#[test]
+fn an_unknown_scheme_is_a_configuration_that_is_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let toml = format!("version = 1\n{}", output("mqtt:broker", "\"tracks\""));
+    fs::write(folder.path().join("keepsight.toml"), toml).unwrap();
+    for command in ["run", "check"] {
+        let ended = keepsight(folder.path(), &[command]);
+        assert_eq!(ended.status.code(), Some(2));
+        let said = String::from_utf8(ended.stderr).unwrap();
+        assert!(said.contains("writes to no mqtt: addresses; it knows file"), "{said}");
+    }
 }

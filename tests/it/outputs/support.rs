@@ -37,6 +37,10 @@ pub(super) enum SinkBehaviour {
     Takes,
     /// Can't be opened.
     Refuses,
+    /// Hangs when opened until the gate is open.
+    OpeningHangs(Gate),
+    /// Takes records and fails when asked to make sure of them.
+    KeepsNothing,
     /// Panics at each record.
     Panics,
     /// Hangs at each record until the gate is open.
@@ -74,6 +78,10 @@ impl OutputTarget for TestTarget {
         let sink = SINKS.lock().unwrap()[settings.path.to_str().unwrap()].clone();
         match sink.behaviour() {
             SinkBehaviour::Refuses => Err("the test refuses".into()),
+            SinkBehaviour::OpeningHangs(gate) => {
+                gate.wait();
+                Ok(Self(sink))
+            }
             _ => Ok(Self(sink)),
         }
     }
@@ -89,6 +97,13 @@ impl OutputTarget for TestTarget {
         }
         self.0.0.lock().unwrap().sequences.push(record.sequence);
         Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), BoxError> {
+        match self.0.behaviour() {
+            SinkBehaviour::KeepsNothing => Err("the test keeps nothing".into()),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -24,7 +24,9 @@ fn lone(name: &str, write_limit: Duration) -> (Output, Listener) {
             .unwrap();
     let wait = Duration::from_millis(10);
     spec.limits = OutputLimits {
+        open: write_limit.min(Duration::from_millis(50)),
         write: write_limit,
+        flush_every: wait,
         queue_length: NonZeroUsize::new(8).unwrap(),
         backoff: BackoffPolicy { first: wait, longest: wait },
         ..OutputLimits::default()
@@ -95,6 +97,33 @@ fn a_target_that_never_returns_is_given_up_and_replaced() {
     await_status(&output, |status| status.state == OutputState::Writing);
     assert_eq!(sink.sequences(), [1]);
     gate.open();
+}
+
+#[test]
+fn a_target_whose_opening_hangs_loses_no_record() {
+    let gate = Gate::default();
+    let sink = Sink::named("opening", SinkBehaviour::OpeningHangs(gate.clone()));
+    let (output, put) = lone("opening", LONGEST);
+    put(&outcome(0));
+    let status = await_status(&output, |status| status.state == OutputState::Failing);
+    assert_eq!(status.last_trouble.unwrap().code, "output.timed_out");
+    sink.set(SinkBehaviour::Takes);
+    let status = await_status(&output, |status| status.written == 1);
+    assert_eq!((status.state, status.dropped), (OutputState::Writing, 0));
+    gate.open();
+}
+
+#[test]
+fn a_target_that_keeps_nothing_fails_until_a_record_shows_that_it_does() {
+    let sink = Sink::named("flushes", SinkBehaviour::KeepsNothing);
+    let (output, put) = lone("flushes", LONGEST);
+    put(&outcome(0));
+    let status = await_status(&output, |status| status.state == OutputState::Failing);
+    assert_eq!(status.last_trouble.unwrap().reason, "the test keeps nothing");
+    sink.set(SinkBehaviour::Takes);
+    put(&outcome(1));
+    await_status(&output, |status| status.state == OutputState::Writing);
+    assert_eq!(sink.sequences(), [0, 1]);
 }
 
 #[test]
