@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::Backend;
 use crate::{
     health::{PluginHealthResponse, Reply, plugin_not_found, seconds, utc},
-    inspector::{Cooling, GpuSurvey, HostReport, PluginInspection, TransitionReport},
+    inspector::{Cooling, GpuSurvey, HostReport, OutputReport, PluginInspection, TransitionReport},
     loader::Fault,
     sandbox::MemoryUse,
 };
@@ -118,6 +118,7 @@ struct HostItem {
     abandoned_workers_ever: u64,
     children: Option<u64>,
     gpu: GpuItem,
+    outputs: Vec<OutputItem>,
 }
 
 #[derive(Serialize)]
@@ -145,6 +146,24 @@ struct MemoryItem {
     resident_bytes: Option<u64>,
     total_bytes: Option<u64>,
     available_bytes: Option<u64>,
+}
+
+/// Where results are written, and how that goes.
+#[derive(Serialize)]
+struct OutputItem {
+    to: String,
+    what: Vec<&'static str>,
+    state: &'static str,
+    since: String,
+    code: Option<&'static str>,
+    reason: Option<String>,
+    hint: Option<&'static str>,
+    records_written: u64,
+    records_dropped: u64,
+    records_queued: usize,
+    overflowing: bool,
+    last_error: Option<String>,
+    last_error_at: Option<String>,
 }
 
 /// What a child process saw of the graphics adapters.
@@ -302,6 +321,27 @@ impl From<HostReport> for HostItem {
             abandoned_workers_ever: host.abandoned_ever,
             children: host.children,
             gpu: GpuItem::from(host.gpu),
+            outputs: host.outputs.into_iter().map(OutputItem::from).collect(),
+        }
+    }
+}
+
+impl From<OutputReport> for OutputItem {
+    fn from(output: OutputReport) -> Self {
+        Self {
+            to: output.to,
+            what: output.what,
+            state: output.state,
+            since: utc(output.since),
+            code: output.code,
+            reason: output.reason,
+            hint: output.hint,
+            records_written: output.written,
+            records_dropped: output.dropped,
+            records_queued: output.queued,
+            overflowing: output.overflowing,
+            last_error: output.last_error,
+            last_error_at: output.last_error_at.map(utc),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::{
 
 use keepsight_contract::{Finding, HistogramSnapshot};
 
-use super::PluginReport;
+use super::{OutputReport, PluginReport};
 use crate::{
     lifecycle::{Cause, LifecycleEvent, LifecycleState},
     loader::{Fault, InstanceLimits},
@@ -88,6 +88,8 @@ pub struct HostReport {
     pub children: Option<u64>,
     /// What the last look at the graphics adapters gave.
     pub gpu: GpuSurvey,
+    /// Where results are written, in the configuration's order.
+    pub outputs: Vec<OutputReport>,
 }
 
 /// A thermometer of the machine.

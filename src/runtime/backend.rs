@@ -52,7 +52,7 @@ impl Backend for Runtime {
     }
 
     fn host(&self) -> HostReport {
-        self.inspector.host()
+        HostReport { outputs: self.outputs(), ..self.inspector.host() }
     }
 
     fn events(&self) -> Arc<EventLog> {

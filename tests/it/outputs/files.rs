@@ -69,6 +69,9 @@ fn a_full_disk_is_reported_and_not_in_the_way() {
     assert!(reason.contains("cannot write to /dev/full: No space left"), "{reason}");
     assert!(report.hint.unwrap().contains("free some space"));
     assert_eq!(report.written, 0);
+    let shown = &site.get("/v1/inspector/host").1["outputs"][0];
+    assert_eq!(shown["to"], "file:/dev/full");
+    assert_eq!((&shown["state"], &shown["code"]), (&json!("failing"), &json!("output.no_space")));
     let processed = |report: &Value| report["plugins"][0]["processed"].as_u64().unwrap();
     let before = processed(&site.stream("s"));
     site.await_stream("s", |report| processed(report) > before + 20);

@@ -1,9 +1,9 @@
 //! `/v1/inspector/…`.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use expect_test::expect;
-use keepsight::inspector::{Cooling, Disk, GpuSurvey, HostReport, Temperature};
+use keepsight::inspector::{Cooling, Disk, GpuSurvey, HostReport, OutputReport, Temperature};
 use keepsight_contract::Requirement;
 use serde_json::{Value, json};
 
@@ -110,6 +110,7 @@ fn the_host_says_what_is_known_and_null_for_the_rest() {
         abandoned: 1,
         abandoned_ever: 2,
         gpu: GpuSurvey::Found(Duration::from_secs(3), json!({ "adapters": [] })),
+        outputs: vec![failing_output()],
         ..HostReport::default()
     };
     let server = FakeBackend { host, ..FakeBackend::default() }.serve();
@@ -147,6 +148,25 @@ fn the_host_says_what_is_known_and_null_for_the_rest() {
             "resident_bytes": 1048576,
             "total_bytes": null
           },
+          "outputs": [
+            {
+              "code": "output.no_space",
+              "hint": "free some space",
+              "last_error": "full",
+              "last_error_at": "1970-01-01T00:00:00.000Z",
+              "overflowing": true,
+              "reason": "full",
+              "records_dropped": 3,
+              "records_queued": 4,
+              "records_written": 2,
+              "since": "1970-01-01T00:00:00.000Z",
+              "state": "failing",
+              "to": "file:tracks.jsonl",
+              "what": [
+                "tracks"
+              ]
+            }
+          ],
           "temperatures": [
             {
               "celsius": 61.25,
@@ -160,6 +180,24 @@ fn the_host_says_what_is_known_and_null_for_the_rest() {
           "version": null
         }"#]]
     .assert_eq(&serde_json::to_string_pretty(&body).unwrap());
+}
+
+fn failing_output() -> OutputReport {
+    OutputReport {
+        to: "file:tracks.jsonl".to_owned(),
+        what: vec!["tracks"],
+        state: "failing",
+        code: Some("output.no_space"),
+        reason: Some("full".to_owned()),
+        hint: Some("free some space"),
+        since: SystemTime::UNIX_EPOCH,
+        written: 2,
+        dropped: 3,
+        queued: 4,
+        overflowing: true,
+        last_error: Some("full".to_owned()),
+        last_error_at: Some(SystemTime::UNIX_EPOCH),
+    }
 }
 
 #[test]
