@@ -19,6 +19,7 @@ mod inspector_api;
 mod metrics_api;
 mod openapi;
 mod plugins_api;
+mod plugins_list;
 mod request_handler;
 mod routes;
 mod session_api;

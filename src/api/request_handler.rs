@@ -25,6 +25,7 @@ use super::{
     events_api::{EventStream, Subscribers},
     guard::Guard,
     inspector_api, metrics_api, openapi, plugins_api,
+    plugins_list::PluginsList,
     routes::{Access, Path, Route},
     session_api,
     snapshots::Snapshots,
@@ -33,7 +34,7 @@ use super::{
 };
 use crate::{
     config::{ServerConfig, ServerLimits},
-    health::{Reply, Target},
+    health::{HealthRoute, Reply, Target},
 };
 
 /// What turns requests into answers, shared by all connections of a server.
@@ -43,6 +44,7 @@ pub(super) struct RequestHandler {
     limits: ServerLimits,
     snapshots: Snapshots,
     subscribers: Subscribers,
+    plugins_list: PluginsList,
     /// One permit for each thread that may wait.
     calls: Arc<Semaphore>,
 }
@@ -66,6 +68,7 @@ impl RequestHandler {
             guard: Guard::new(config),
             limits: config.limits.clone(),
             snapshots: Snapshots::default(),
+            plugins_list: PluginsList::default(),
             calls: Arc::new(Semaphore::new(config.limits.calls)),
         }
     }
@@ -140,6 +143,7 @@ impl RequestHandler {
                     Err(reply) => reply,
                 }
             }
+            Route::Health(HealthRoute::Plugins) => self.plugins_list.reply(backend, Instant::now()),
             Route::Health(route) => route.answer(backend),
             Route::Manifest { plugin } => plugins_api::manifest(backend, &plugin),
             Route::Metrics => metrics_api::metrics(backend, &self.subscribers),

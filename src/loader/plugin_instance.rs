@@ -1,6 +1,13 @@
 use std::{
     collections::VecDeque,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak, atomic::Ordering::Relaxed, mpsc},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{
+            AtomicU64,
+            Ordering::{Acquire, Relaxed, Release},
+        },
+        mpsc,
+    },
     time::{Duration, Instant},
 };
 
@@ -32,6 +39,7 @@ pub struct PluginInstance {
     pool: Arc<ToolPool>,
     life: Mutex<Life>,
     changed: Condvar,
+    changes: AtomicU64,
     events: mpsc::Sender<InstanceEvent>,
 }
 
@@ -180,6 +188,7 @@ impl PluginInstance {
             pool: ToolPool::new(),
             life: Mutex::new(life),
             changed: Condvar::new(),
+            changes: AtomicU64::new(0),
             events,
         })
     }
@@ -232,6 +241,11 @@ impl PluginInstance {
     /// Where it stands.
     pub fn state(&self) -> LifecycleState {
         self.life().manager.state()
+    }
+
+    /// How often its state, or the reason for it, has changed.
+    pub fn changes(&self) -> u64 {
+        self.changes.load(Acquire)
     }
 
     /// Everything about it now.
@@ -353,6 +367,7 @@ impl PluginInstance {
             let broken = LifecycleEvent::Broken;
             let step = life.manager.apply_stamped(generation, broken, cause, Instant::now());
             let Ok(step) = step else { return };
+            self.note_change();
             (life.current.take(), step)
         };
         self.publish(step);
@@ -370,6 +385,7 @@ impl PluginInstance {
         let (ended, step) = {
             let mut life = self.life();
             let Ok(step) = life.manager.apply(event, event, Instant::now()) else { return false };
+            self.note_change();
             life.quarantined = false;
             let ended = life.current.take();
             let scope = scope(&self.spec, life.manager.generation(), &self.sandbox);
@@ -406,6 +422,7 @@ impl PluginInstance {
             tracing::error!(plugin = %self.spec.name, reason = %cause.reason, "quarantined");
             life.manager.explain(cause.clone());
             life.quarantined = true;
+            self.note_change();
             let (state, generation) = (life.manager.state(), life.manager.generation());
             drop(life);
             self.changed.notify_all();
@@ -493,6 +510,7 @@ impl PluginInstance {
             let now = Instant::now();
             let step = life.manager.apply_stamped(number, event, cause, now);
             if step.is_ok() {
+                self.note_change();
                 life.current = generation;
                 life.findings = findings;
                 let manager = &life.manager;
@@ -529,6 +547,11 @@ impl PluginInstance {
         self.host.tell(HostEvent::Faulted { instance: Arc::from(self.name()), generation, fault });
     }
 
+    /// Called under the lock under which the state has changed.
+    fn note_change(&self) {
+        self.changes.fetch_add(1, Release);
+    }
+
     fn publish(&self, step: Transition) {
         let Transition { from, to, cause, generation, .. } = step;
         let instance = Arc::from(self.name());
@@ -537,7 +560,9 @@ impl PluginInstance {
 
     fn step(&self, life: &mut Life, event: LifecycleEvent, cause: impl Into<Cause>) {
         // A step that has no place is counted by the manager, and changes nothing.
-        let _ = life.manager.apply(event, cause, Instant::now());
+        if life.manager.apply(event, cause, Instant::now()).is_ok() {
+            self.note_change();
+        }
     }
 
     /// What follows once a generation ended, without the lock: its drop is plugin code's business.

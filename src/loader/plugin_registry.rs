@@ -18,6 +18,12 @@ impl PluginRegistry {
         self.0.get(name)
     }
 
+    /// A number that is another one after any instance's state, or its reason, has changed.
+    pub fn states_version(&self) -> u64 {
+        // Each only grows, so no two changes leave the sum as it was.
+        self.instances().map(|instance| instance.changes()).sum()
+    }
+
     /// Every instance, sorted by name.
     pub fn instances(&self) -> impl ExactSizeIterator<Item = &Arc<PluginInstance>> {
         self.0.values()

@@ -17,6 +17,10 @@ use crate::{
 };
 
 impl HealthSource for Runtime {
+    fn states_version(&self) -> u64 {
+        self.registry.states_version()
+    }
+
     fn plugins(&self) -> Vec<PluginReport> {
         self.inspector.plugins()
     }

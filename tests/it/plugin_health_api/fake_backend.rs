@@ -70,6 +70,11 @@ impl FakeBackend {
 }
 
 impl HealthSource for FakeBackend {
+    fn states_version(&self) -> u64 {
+        // Nothing changes: a test says everything before it serves.
+        0
+    }
+
     fn plugins(&self) -> Vec<PluginReport> {
         self.plugins.clone()
     }
