@@ -130,8 +130,10 @@ impl ToolPool {
                 let InWork { reply, attached, generation } =
                     std::mem::take(&mut *in_work.lock().unwrap_or_else(PoisonError::into_inner));
                 drop(attached);
-                if let RunFault::TimedOut { limit, .. } = fault {
-                    instance.record_run(Some(fault.code()), limit);
+                if let RunFault::TimedOut { limit: took, .. }
+                | RunFault::MemoryExceeded { after: took, .. } = fault
+                {
+                    instance.record_run(Some(fault.code()), took);
                 }
                 instance.session_faulted(Fault::caught(&fault, None), generation);
                 if let Some(reply) = reply {

@@ -38,6 +38,8 @@ pub enum RunFault {
         limit: u64,
         /// What they had when it was noticed, in bytes.
         used: u64,
+        /// How long the call had run when it was over, or given up.
+        after: Duration,
     },
     /// The worker was asked to stop, so the call was not begun, or not waited for.
     #[error("cancelled by {reason}")]
@@ -157,7 +159,8 @@ mod tests {
             assert_eq!(panicked.code(), format!("{phase}.panicked"));
             let timed_out = RunFault::TimedOut { phase, limit: Duration::ZERO };
             assert_eq!(timed_out.code(), format!("{phase}.timed_out"));
-            let exceeded = RunFault::MemoryExceeded { phase, limit: 1, used: 2 };
+            let exceeded =
+                RunFault::MemoryExceeded { phase, limit: 1, used: 2, after: Duration::ZERO };
             assert_eq!(exceeded.code(), format!("{phase}.memory_exceeded"));
         }
         for reason in AbandonReason::ALL {

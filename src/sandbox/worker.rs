@@ -152,7 +152,7 @@ impl WorkerSeat {
         let result = match seat.memory.hopeless() {
             Some(crossing) if !phase.is_closing() => {
                 discard(scope, phase, f);
-                Err(crossing.fault(phase))
+                Err(crossing.fault(phase, now.elapsed()))
             }
             _ => {
                 let _charged = charge(seat.memory.tag());
@@ -164,7 +164,7 @@ impl WorkerSeat {
             Ok(()) => match seat.memory.crossing() {
                 Some(crossing) if !phase.is_closing() => {
                     discard(scope, phase, result);
-                    Err(crossing.fault(phase))
+                    Err(crossing.fault(phase, now.elapsed()))
                 }
                 _ => result,
             },
@@ -545,16 +545,20 @@ impl Seat {
     fn fault_of(&self, reason: AbandonReason, phase: Phase, limit: Duration) -> RunFault {
         match (reason, self.memory.crossing()) {
             (AbandonReason::Deadline, _) => RunFault::TimedOut { phase, limit },
-            (AbandonReason::Memory, Some(crossing)) => crossing.fault(phase),
+            (AbandonReason::Memory, Some(crossing)) => {
+                let watchdog = self.sandbox.watchdog();
+                let started = watchdog.instant(self.started.load(Ordering::Relaxed));
+                crossing.fault(phase, started.elapsed())
+            }
             (reason, _) => RunFault::Cancelled { reason },
         }
     }
 }
 
 impl Crossing {
-    fn fault(self, phase: Phase) -> RunFault {
+    fn fault(self, phase: Phase, after: Duration) -> RunFault {
         let Self { limit, used } = self;
-        RunFault::MemoryExceeded { phase, limit, used }
+        RunFault::MemoryExceeded { phase, limit, used, after }
     }
 }
 

@@ -70,13 +70,11 @@ fn abandoned(stream: &Arc<StreamShared>, index: usize, holding: &Holding, fault:
     if stream.is_stopped() {
         return;
     }
-    match fault {
-        RunFault::TimedOut { limit, .. } => {
-            feed.instance.record_run(Some(fault.code()), *limit);
-            feed.failed();
-        }
-        RunFault::MemoryExceeded { .. } => feed.failed(),
-        _ => {}
+    if let RunFault::TimedOut { limit: took, .. } | RunFault::MemoryExceeded { after: took, .. } =
+        fault
+    {
+        feed.instance.record_run(Some(fault.code()), *took);
+        feed.failed();
     }
     let reported = Fault::caught(fault, Some(&stream.name));
     feed.instance.session_faulted(reported, held.generation);

@@ -13,11 +13,11 @@
 //! threads, which belong to no worker, note nothing.
 
 mod crash_file;
-mod crash_slots;
 mod mapped_words;
 mod slot_words;
+mod worker_slots;
 
 pub use crash_file::{CrashTraces, OpenError};
-pub(super) use crash_slots::CrashSlot;
-pub use crash_slots::CrashSlots;
 pub use slot_words::Occupant;
+pub(super) use worker_slots::CrashSlot;
+pub use worker_slots::CrashSlots;

@@ -20,6 +20,14 @@ use super::{account_table::Tag, meter};
 #[derive(Debug, Clone, Copy, Default)]
 pub struct CountingAllocator;
 
+impl CountingAllocator {
+    /// Whether this binary has installed it, so that memory is measured.
+    #[must_use]
+    pub fn is_installed() -> bool {
+        meter::is_measuring()
+    }
+}
+
 // SAFETY: every method passes the request on to `System` with a layout of the same alignment and
 // `TAG_BYTES` more bytes (`marked`), the same for the same layout each time; so what `System`
 // promises for that layout holds for the shorter one asked for. Nothing here unwinds: `meter`
@@ -143,6 +151,12 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_binary_without_it_says_so() {
+        // The library's tests have the system's allocator.
+        assert!(!CountingAllocator::is_installed());
     }
 
     #[test]

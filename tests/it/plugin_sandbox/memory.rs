@@ -2,7 +2,8 @@
 //! counting allocator.
 
 use std::hint::black_box;
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 
 use keepsight::sandbox::{
@@ -26,7 +27,7 @@ fn limited(sandbox: &Sandbox, instance: &str, limit: Option<u64>) -> (SandboxSco
 }
 
 /// A sandbox whose grace no scheduler uses up.
-fn patient() -> std::sync::Arc<Sandbox> {
+fn patient() -> Arc<Sandbox> {
     Sandbox::new(SandboxLimits { grace: BOUND, ..SandboxLimits::default() })
 }
 
@@ -345,6 +346,76 @@ fn an_instance_over_its_limit_says_so_and_serves_the_next_call() {
     let memory = report.memory.expect("measured");
     assert_eq!(memory.limit, Some(16 * MIB));
     assert!(memory.peak > 16 * MIB && memory.bytes < MIB, "{memory:?}");
+}
+
+#[test]
+fn a_plugins_own_threads_and_pools_are_charged_to_its_instance() {
+    let (gate, keeper) = Gate::closed();
+    Script::default()
+        .init(move |host| {
+            let held = gate.clone();
+            let (ready, readied) = mpsc::channel();
+            let pooled = ready.clone();
+            host.spawn("own", move |_| {
+                let hoard = black_box(vec![1_u8; 2 << 20]);
+                ready.send(()).unwrap();
+                held.wait();
+                drop(hoard);
+            })?;
+            let (scope, held) = (host.scope(), gate.clone());
+            thread::spawn(move || {
+                let _entered = scope.enter();
+                let hoard = black_box(vec![1_u8; 4 << 20]);
+                pooled.send(()).unwrap();
+                held.wait();
+                drop(hoard);
+            });
+            readied.recv().and_then(|()| readied.recv()).map_err(Into::into)
+        })
+        .named("own-threads");
+    let site =
+        Site::start("[plugins.p]\nuse = \"scripted\"\nconfig = { script = \"own-threads\" }");
+    site.await_state("p", "INITIALIZED");
+    let used = || site.runtime.registry().find("p").unwrap().report().memory.unwrap();
+    assert!((6 * MIB..7 * MIB).contains(&used().bytes), "{:?}", used());
+    assert_eq!(used().limit, None);
+    keeper.open();
+    eventually("both have freed theirs", || used().bytes < MIB);
+}
+
+#[test]
+fn an_instance_that_leaks_is_built_anew_and_its_successor_begins_at_nothing() {
+    let hoard = Arc::new(Mutex::new(Vec::new()));
+    let kept = hoard.clone();
+    let greedy = Arc::new(AtomicBool::new(true));
+    let leaks = greedy.clone();
+    Script::default()
+        .run(move |_, _| {
+            if leaks.load(Ordering::Relaxed) {
+                kept.lock().unwrap().push(vec![1_u8; 300_000]);
+            }
+            Ok(Response::new())
+        })
+        .named("leaks");
+    let site = Site::start(
+        "[plugins.p]
+         use = \"scripted\"
+         memory = \"4MiB\"
+         restart = { budget = 5, window = \"10min\", backoff = [\"10ms\", \"50ms\"] }
+         config = { script = \"leaks\" }
+         [streams.s]
+         source = \"test:leaks\"
+         plugins = [\"p\"]",
+    );
+    let instance = site.runtime.registry().find("p").unwrap().clone();
+    eventually("its first generation is over", || instance.generation() > 1);
+    greedy.store(false, Ordering::Relaxed);
+    site.await_state("p", "RUNNING");
+    let report = instance.report();
+    assert!(report.faults.iter().any(|(_, fault)| fault.code == "run.memory_exceeded"));
+    assert!(hoard.lock().unwrap().len() * 300_000 > 4 << 20, "what it leaked is still there");
+    assert!(report.memory.expect("measured").bytes < 4 * MIB, "{:?}", report.memory);
+    assert!(report.statistics.error_count > 0);
 }
 
 /// Resident memory of this process, in bytes (proc_pid_statm(5)); pages have 4 KiB at least.
