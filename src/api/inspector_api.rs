@@ -33,6 +33,7 @@ struct InspectionItem<'a> {
     memory: PluginMemoryItem,
     restart_policy: RestartPolicyItem,
     time_limits_seconds: TimeLimitsItem,
+    last_crash: Option<LastCrashItem<'a>>,
     transitions: Vec<TransitionItem<'a>>,
     transitions_refused: u64,
     faults: Vec<FaultItem<'a>>,
@@ -73,6 +74,15 @@ struct TimeLimitsItem {
     frame: f64,
     call: f64,
     close: f64,
+}
+
+/// The process before died while the plugin ran.
+#[derive(Serialize)]
+struct LastCrashItem<'a> {
+    phase: String,
+    stream: Option<&'a str>,
+    generation: u64,
+    in_a_row: u32,
 }
 
 #[derive(Serialize)]
@@ -223,6 +233,12 @@ fn inspection_item(inspection: &PluginInspection, with_backtraces: bool) -> Insp
             call: seconds(limits.call),
             close: seconds(limits.close),
         },
+        last_crash: inspection.last_crash.as_ref().map(|crash| LastCrashItem {
+            phase: crash.phase.to_string(),
+            stream: crash.stream.as_deref(),
+            generation: crash.generation,
+            in_a_row: crash.in_a_row,
+        }),
         transitions: inspection.transitions.iter().map(TransitionItem::from).collect(),
         transitions_refused: inspection.refused,
         faults: faults.map(|(at, fault)| fault_item(*at, fault, with_backtraces)).collect(),

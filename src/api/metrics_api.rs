@@ -12,7 +12,9 @@ use super::{
 };
 use crate::{
     health::Reply,
-    inspector::{FeedMetrics, PluginMetrics, ProcessMetrics, StreamMetrics, StreamState},
+    inspector::{
+        FeedMetrics, OutputReport, PluginMetrics, ProcessMetrics, StreamMetrics, StreamState,
+    },
     lifecycle::LifecycleState,
     loader::MetricsSnapshot,
 };
@@ -30,6 +32,9 @@ pub(super) fn metrics(backend: &dyn Backend, subscribers: &Subscribers) -> Reply
     }
     for stream in &metrics.streams {
         stream_metrics(&mut to, stream);
+    }
+    for output in &metrics.outputs {
+        output_metrics(&mut to, output);
     }
     // Last, so that no plugin's names can take ours.
     for plugin in &metrics.plugins {
@@ -159,6 +164,24 @@ fn feed_metrics(to: &mut Exposition, labels: Labels<'_>, feed: &FeedMetrics) {
     to.counter("keepsight_stream_frames_failed_total", help, labels, feed.errors);
     let help = "From a frame's capture to the plugin's result.";
     to.histogram("keepsight_stream_latency_seconds", help, labels, &feed.latency_ms, MILLISECOND);
+}
+
+fn output_metrics(to: &mut Exposition, output: &OutputReport) {
+    let name = ("output", output.to.as_str());
+    for state in ["opening", "writing", "failing"] {
+        to.gauge(
+            "keepsight_output_state",
+            "1 for the state that the output is in, 0 for the others.",
+            &[name, ("state", state)],
+            f64::from(u8::from(state == output.state)),
+        );
+    }
+    let help = "Records that were written.";
+    to.counter("keepsight_output_written_total", help, &[name], output.written);
+    let help = "Records that were lost.";
+    to.counter("keepsight_output_dropped_total", help, &[name], output.dropped);
+    let help = "Records that wait.";
+    to.gauge("keepsight_output_queued", help, &[name], output.queued as f64);
 }
 
 fn own(to: &mut Exposition, prefix: &str, labels: Labels<'_>, own: &MetricsSnapshot) {

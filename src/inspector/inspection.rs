@@ -8,7 +8,7 @@ use keepsight_contract::{Finding, HistogramSnapshot};
 use super::{OutputReport, PluginReport};
 use crate::{
     lifecycle::{Cause, LifecycleEvent, LifecycleState},
-    loader::{Fault, InstanceLimits},
+    loader::{Fault, InstanceLimits, LastCrash},
     sandbox::MemoryUse,
     supervisor::RestartPolicy,
 };
@@ -34,6 +34,8 @@ pub struct PluginInspection {
     pub restart_policy: RestartPolicy,
     /// Its time limits.
     pub limits: InstanceLimits,
+    /// That the process before died while it ran, though it need not have been the cause.
+    pub last_crash: Option<LastCrash>,
     /// The last transitions, oldest first.
     pub transitions: Vec<TransitionReport>,
     /// Events that had no place in the lifecycle.

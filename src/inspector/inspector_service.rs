@@ -112,6 +112,7 @@ impl InspectorService {
                 .get()
                 .map(|streams| streams.streams().map(stream_metrics).collect())
                 .unwrap_or_default(),
+            outputs: Vec::new(),
         }
     }
 
@@ -196,6 +197,7 @@ impl InspectorService {
             limits: instance.spec().limits,
             transitions: transitions.collect(),
             refused: report.refused,
+            last_crash: report.last_crash.clone(),
             faults: faults.collect(),
             report: self.describe(report, streams),
         }

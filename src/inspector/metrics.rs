@@ -2,6 +2,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use keepsight_contract::{Degradation, HistogramSnapshot};
 
+use super::OutputReport;
 use crate::{
     lifecycle::LifecycleState,
     loader::MetricsSnapshot,
@@ -18,6 +19,8 @@ pub struct Metrics {
     pub plugins: Vec<PluginMetrics>,
     /// Of each stream, sorted by name.
     pub streams: Vec<StreamMetrics>,
+    /// How each output does.
+    pub outputs: Vec<OutputReport>,
 }
 
 /// Numbers of the process as a whole.

@@ -44,7 +44,7 @@ impl Backend for Runtime {
     }
 
     fn metrics(&self) -> Metrics {
-        self.inspector.metrics()
+        Metrics { outputs: self.outputs(), ..self.inspector.metrics() }
     }
 
     fn inspect_plugins(&self) -> Vec<PluginInspection> {

@@ -1,11 +1,14 @@
 //! `/metrics`.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, SystemTime},
+};
 
 use keepsight::{
     inspector::{
-        FeedMetrics, Metrics, PluginMetrics, ProcessMetrics, SessionState, StreamMetrics,
-        StreamState,
+        FeedMetrics, Metrics, OutputReport, PluginMetrics, ProcessMetrics, SessionState,
+        StreamMetrics, StreamState,
     },
     lifecycle::LifecycleState,
     loader::MetricsSnapshot,
@@ -68,6 +71,24 @@ fn door() -> StreamMetrics {
     }
 }
 
+fn tracks_file() -> OutputReport {
+    OutputReport {
+        to: "file:tracks.jsonl".to_owned(),
+        what: vec!["tracks"],
+        state: "failing",
+        code: Some("output.no_space"),
+        reason: None,
+        hint: None,
+        since: SystemTime::UNIX_EPOCH,
+        written: 90,
+        dropped: 4,
+        queued: 7,
+        overflowing: true,
+        last_error: None,
+        last_error_at: None,
+    }
+}
+
 fn scrape(metrics: Metrics) -> Samples {
     let server = FakeBackend { metrics, ..FakeBackend::default() }.serve();
     let answer = get(server.address(), "/metrics");
@@ -85,7 +106,9 @@ fn plugins_streams_and_the_process_are_counted() {
         ..ProcessMetrics::default()
     };
     let plugins = vec![plugin("tracker", MetricsSnapshot::default())];
-    let samples = scrape(Metrics { process, plugins, streams: vec![door()] });
+    let streams = vec![door()];
+    let outputs = vec![tracks_file()];
+    let samples = scrape(Metrics { process, plugins, streams, outputs });
 
     #[track_caller]
     fn check(samples: &Samples, name: &str, labels: &[(&str, &str)], value: f64) {
@@ -130,6 +153,13 @@ fn plugins_streams_and_the_process_are_counted() {
     check(&samples, "keepsight_stream_frames_dropped_total", &[door, tracker], 9.0);
     check(&samples, "keepsight_stream_frames_failed_total", &[door, tracker], 1.0);
     check(&samples, "keepsight_stream_latency_seconds_count", &[door, tracker], 1.0);
+
+    let file = ("output", "file:tracks.jsonl");
+    check(&samples, "keepsight_output_state", &[file, ("state", "failing")], 1.0);
+    check(&samples, "keepsight_output_state", &[file, ("state", "writing")], 0.0);
+    check(&samples, "keepsight_output_written_total", &[file], 90.0);
+    check(&samples, "keepsight_output_dropped_total", &[file], 4.0);
+    check(&samples, "keepsight_output_queued", &[file], 7.0);
 }
 
 #[test]
