@@ -31,6 +31,9 @@ camera-test: setup ## run the release binary beside a real V4L2 camera, in a sma
 	cargo build --release --locked -p keepsight-camera --example capture
 	tests/camera-vm/run.sh target/release/keepsight
 
+loom: ## check every interleaving of a call with its deadline, in a model of the memory
+	cd tests/loom && RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=$(CURDIR)/target/loom cargo test --release --locked
+
 deny: ## check licences and sources of all dependencies
 	@command -v cargo-deny >/dev/null || { echo "installing cargo-deny"; cargo install --locked cargo-deny; }
 	cargo deny check bans licenses sources
@@ -44,4 +47,4 @@ setup:
 setup-tests:
 	@tests/setup.sh $(BUILD_PACKAGES) $(TEST_PACKAGES)
 
-.PHONY: help run test bench gpu-bench camera-test deny dist setup setup-tests
+.PHONY: help run test bench gpu-bench camera-test loom deny dist setup setup-tests

@@ -6,8 +6,11 @@ use self::atomic::{AtomicU64, Ordering};
 
 use super::{AbandonReason, Phase};
 
-/// The one place to exchange for a model checker's atomics.
+/// The processor's atomics, or the model checker's (tests/loom).
 mod atomic {
+    #[cfg(loom)]
+    pub(super) use loom::sync::atomic::{AtomicU64, Ordering};
+    #[cfg(not(loom))]
     pub(super) use std::sync::atomic::{AtomicU64, Ordering};
 }
 
@@ -254,7 +257,7 @@ fn stop_of(word: u64) -> Option<AbandonReason> {
     (stop > 0).then(|| AbandonReason::ALL[stop as usize - 1])
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use std::collections::BTreeSet;
     use std::sync::Barrier;
