@@ -120,7 +120,9 @@ impl Supervisor {
         {
             let mut cases = self.shared.cases();
             let case = cases.get_mut(name).ok_or_else(unknown)?;
-            if case.reload || case.loading {
+            // A load whose outcome can be seen is over, also where its event is still on its way:
+            // who reads that outcome may ask for the next.
+            if case.reload || (case.loading && instance.state() == LifecycleState::Loaded) {
                 return Err(ReloadError::UnderWay);
             }
             case.reload = true;

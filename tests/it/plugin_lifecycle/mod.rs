@@ -1,6 +1,7 @@
 //! The life of one instance, told from outside: what a supervisor does to it, over time.
 
 mod instances;
+mod reloads;
 
 use std::time::{Duration, Instant};
 
