@@ -64,7 +64,7 @@ fn a_requirement_is_shown_with_what_its_check_found() {
         .requires(variable("KEEPSIGHT_NO_SUCH"))
         .named("inspected");
     let site = Site::start("[plugins.it]\nuse = \"scripted\"\nconfig = { script = \"inspected\" }");
-    site.await_state("it", "UNAVAILABLE");
+    site.await_health("it", |health| health["next_attempt_in_seconds"].is_number());
     let (_, plugin) = site.get("/v1/inspector/plugins/it");
     let found = |index: usize| {
         let finding = &plugin["requirements"][index];

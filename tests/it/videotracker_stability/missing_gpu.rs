@@ -54,8 +54,8 @@ fn required_without_an_adapter_is_unavailable_and_nothing_else_is() {
     let (site, _folder) = start("gpu = \"required\"", "", &without_drivers());
     let reason = ["no graphics driver offers an adapter"];
     check_unavailable(&site, "tracker", "dependency.gpu_missing", &reason);
-    let health = site.health("tracker");
-    assert!(health["next_attempt_in_seconds"].is_number(), "{health:#}");
+    let health =
+        site.await_health("tracker", |health| health["next_attempt_in_seconds"].is_number());
     assert_eq!(health["streams"], json!({"scene": "waiting"}));
     check_undisturbed(&site, "scene", "stats", 10);
 }
