@@ -13,6 +13,7 @@ mod progress;
 mod run;
 mod service_manager;
 mod settings;
+mod signals;
 mod track;
 mod track_files;
 

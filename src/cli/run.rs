@@ -4,10 +4,10 @@ use std::{
 };
 
 use keepsight_contract::Pace;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{
     ExitStatus, Failure, arguments::RunOptions, print, service_manager::ServiceManager, settings,
+    signals::Signals,
 };
 use crate::{
     api::HttpServer,
@@ -29,19 +29,18 @@ pub(super) fn run(options: &RunOptions, catalog: &Catalog) -> Result<ExitStatus,
             .listening_on(listen)
             .map_err(|error| Failure::of(ExitStatus::Configuration, &error))?;
     }
+    let mut signals = Signals::catch().map_err(|error| Failure::of(ExitStatus::Failure, &error))?;
     let runtime = Arc::new(start(&config, catalog, Pace::Native)?);
     let server = HttpServer::start(&config.server, runtime.clone())
         .map_err(|error| Failure::of(ExitStatus::Address, &error))?;
     let address = server.address();
     print::note(&format!("keepsight: health is at http://{address}/v1/plugins"));
-    runtime
-        .remember_crashes()
-        .map_err(|error| Failure::of(ExitStatus::Failure, &error))?;
+    runtime.remember_crashes().map_err(|error| Failure::of(ExitStatus::Failure, &error))?;
     runtime.begin();
 
     let mut manager = ServiceManager::new();
     manager.ready(&format!("serving http://{address}"));
-    let status = wait(&config, &runtime, &mut manager)?;
+    let status = wait(&config, &runtime, &mut signals, &mut manager);
     manager.stopping();
     let drained = server.stop(config.runtime.limits.shutdown);
     tracing::info!(cut_off = drained.cut_off, "ending");
@@ -67,45 +66,31 @@ pub(super) fn start(config: &Config, catalog: &Catalog, pace: Pace) -> Result<Ru
 fn wait(
     config: &Config,
     runtime: &Runtime,
+    signals: &mut Signals,
     manager: &mut ServiceManager,
-) -> Result<ExitStatus, Failure> {
-    let failed = |error: std::io::Error| Failure::of(ExitStatus::Failure, &error);
-    let waiting = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    waiting.map_err(failed)?.block_on(async {
-        let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-        let mut rounds = tokio::time::interval(manager.round());
-        let mut strict = config.runtime.strict;
-        loop {
-            tokio::select! {
-                _ = terminate.recv() => return Ok(asked_to_end("SIGTERM", interrupt)),
-                _ = interrupt.recv() => return Ok(asked_to_end("SIGINT", terminate)),
-                _ = rounds.tick() => {}
-            }
-            let liveness = runtime.liveness();
-            manager.feed(Instant::now(), &liveness);
-            if strict && runtime.wait_loaded(Duration::ZERO) {
-                strict = false;
-                if let Some(missing) = first_missing(runtime) {
-                    print::error(&missing);
-                    return Ok(ExitStatus::Missing);
-                }
-            }
-            if config.runtime.on_lost_containment == LostContainment::Exit
-                && let Liveness::ContainmentLost { reason } = liveness
-            {
-                print::error(&format!("faults can no longer be contained: {reason}"));
-                return Ok(ExitStatus::LostContainment);
+) -> ExitStatus {
+    let mut strict = config.runtime.strict;
+    loop {
+        let liveness = runtime.liveness();
+        manager.feed(Instant::now(), &liveness);
+        if strict && runtime.wait_loaded(Duration::ZERO) {
+            strict = false;
+            if let Some(missing) = first_missing(runtime) {
+                print::error(&missing);
+                return ExitStatus::Missing;
             }
         }
-    })
-}
-
-fn asked_to_end(name: &str, other: Signal) -> ExitStatus {
-    // Both stay caught until the process ends: asking twice doesn't cut the drain short.
-    drop(other);
-    tracing::info!(signal = name, "asked to end");
-    ExitStatus::Success
+        if config.runtime.on_lost_containment == LostContainment::Exit
+            && let Liveness::ContainmentLost { reason } = liveness
+        {
+            print::error(&format!("faults can no longer be contained: {reason}"));
+            return ExitStatus::LostContainment;
+        }
+        if let Some(signal) = signals.wait(manager.round()) {
+            tracing::info!(signal, "asked to end");
+            return ExitStatus::Success;
+        }
+    }
 }
 
 fn first_missing(runtime: &Runtime) -> Option<String> {

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::{
     ExitStatus, Failure, arguments::TrackOptions, print, progress::Progress, settings,
-    track_files::TrackFiles,
+    signals::Signals, track_files::TrackFiles,
 };
 use crate::{
     config::{Config, Mode, PluginConfig, Settings},
@@ -171,7 +171,8 @@ fn collect(
 
 /// Whether there is no use in waiting for more, even for what is being worked on.
 fn is_hopeless(stream: &Stream, instance: &PluginInstance) -> bool {
-    !instance.report().state.is_available() && instance.report().state != LifecycleState::Loaded
+    let state = instance.report().state;
+    matches!(state, LifecycleState::Failed | LifecycleState::Unavailable)
         || stream.report().status.state == SourceState::Reconnecting
 }
 
@@ -228,21 +229,16 @@ fn print_summary(report: &Value) {
 
 /// Set once the person asks to end: files are finished with what there is.
 fn watch_for_interrupt() -> Result<Arc<AtomicBool>, Failure> {
+    let failed = |error| Failure::of(ExitStatus::Failure, &error);
+    let mut signals = Signals::catch().map_err(failed)?;
     let interrupted = Arc::new(AtomicBool::new(false));
     let set = interrupted.clone();
-    let watch = move || {
-        let waiting = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        if let Ok(waiting) = waiting
-            && waiting.block_on(tokio::signal::ctrl_c()).is_ok()
-        {
-            set.store(true, Relaxed);
-        }
-    };
     // It waits for a signal until the process ends, which doesn't wait for it.
-    thread::Builder::new()
-        .name("interrupt".to_owned())
-        .spawn(watch)
-        .map_err(|error| Failure::of(ExitStatus::Failure, &error))?;
+    let watch = move || {
+        while signals.wait(LONG).is_none() {}
+        set.store(true, Relaxed);
+    };
+    thread::Builder::new().name("signals".to_owned()).spawn(watch).map_err(failed)?;
     Ok(interrupted)
 }
 
@@ -253,3 +249,4 @@ const OUTCOMES_WAITING: usize = 8;
 /// Frame rate of a film whose input has none, in frames a second.
 const RATE_UNKNOWN: f64 = 25.0;
 const LOOK_ROUND: Duration = Duration::from_millis(100);
+const LONG: Duration = Duration::from_secs(3600);
