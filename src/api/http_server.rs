@@ -12,12 +12,16 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{Backend, connection, request_handler::RequestHandler};
+use super::{
+    Backend, connection,
+    request_handler::{INSPECTIONS_MAX, RequestHandler},
+};
 use crate::config::ServerConfig;
 
 /// A server that answers until it is stopped or dropped.
 ///
-/// It has two threads of its own, and at most as many more as calls are allowed.
+/// It has two threads of its own, and at most as many more as calls are allowed, and a few to
+/// look into things.
 pub struct HttpServer {
     address: SocketAddr,
     /// Gone once it was stopped.
@@ -85,7 +89,7 @@ impl HttpServer {
         let address = listener.local_addr().map_err(refused)?;
         let runtime = Builder::new_multi_thread()
             .worker_threads(2)
-            .max_blocking_threads(config.limits.calls)
+            .max_blocking_threads(config.limits.calls + INSPECTIONS_MAX)
             .thread_name("http")
             .enable_all()
             .build()

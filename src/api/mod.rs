@@ -3,7 +3,7 @@
 //! The server has two threads of its own and a bounded number of others for what may take time:
 //! tool calls, reloads and pictures. Nothing that runs a plugin's, source's or driver's code is
 //! an async task, so health answers while all of it hangs. Everything a client can take is
-//! limited: header and body bytes, time, connections, calls.
+//! limited: header and body bytes, time, connections, calls, those who follow the events.
 //!
 //! Not here: who decides what a plugin does. A [`Backend`] answers; this module knows how to ask.
 

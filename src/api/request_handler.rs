@@ -47,6 +47,8 @@ pub(super) struct RequestHandler {
     plugins_list: PluginsList,
     /// One permit for each thread that may wait.
     calls: Arc<Semaphore>,
+    /// The same for looking into things, which calls that hang must not keep anybody from.
+    inspections: Arc<Semaphore>,
 }
 
 /// What a request is answered with.
@@ -70,6 +72,7 @@ impl RequestHandler {
             snapshots: Snapshots::default(),
             plugins_list: PluginsList::default(),
             calls: Arc::new(Semaphore::new(config.limits.calls)),
+            inspections: Arc::new(Semaphore::new(INSPECTIONS_MAX)),
         }
     }
 
@@ -151,14 +154,14 @@ impl RequestHandler {
             Route::InspectPlugin { plugin } => {
                 // Looking up a backtrace's names takes tens of milliseconds.
                 let late = StatusCode::SERVICE_UNAVAILABLE;
-                self.hand_over(self.permit(), late, move |handler| {
+                self.hand_over(permit(&self.inspections), late, move |handler| {
                     inspector_api::plugin(&*handler.backend, &plugin)
                 })
                 .await
             }
             Route::InspectHost => {
                 let late = StatusCode::SERVICE_UNAVAILABLE;
-                self.hand_over(self.permit(), late, |handler| {
+                self.hand_over(permit(&self.inspections), late, |handler| {
                     inspector_api::host(&*handler.backend)
                 })
                 .await
@@ -176,7 +179,7 @@ impl RequestHandler {
             }
             Route::Snapshot { stream, plugin, overlay } => {
                 let late = StatusCode::SERVICE_UNAVAILABLE;
-                self.hand_over(self.permit(), late, move |handler| {
+                self.hand_over(permit(&self.calls), late, move |handler| {
                     let (backend, plugin) = (&*handler.backend, plugin.as_deref());
                     handler.snapshots.reply(backend, &stream, plugin, overlay)
                 })
@@ -184,7 +187,7 @@ impl RequestHandler {
             }
             Route::Reload { plugin } => {
                 let late = StatusCode::SERVICE_UNAVAILABLE;
-                self.hand_over(self.permit(), late, move |handler| {
+                self.hand_over(permit(&self.calls), late, move |handler| {
                     plugins_api::reload(&*handler.backend, &plugin)
                 })
                 .await
@@ -192,7 +195,7 @@ impl RequestHandler {
             Route::Run { plugin, tool } => {
                 // The permit comes before the body, so that bodies in memory are as limited as
                 // calls are.
-                let permit = self.permit();
+                let permit = permit(&self.calls);
                 match self.read(body, self.limits.body_bytes).await {
                     Err(reply) => reply,
                     Ok(body) => {
@@ -205,10 +208,6 @@ impl RequestHandler {
             }
         };
         Answer::Whole(reply)
-    }
-
-    fn permit(&self) -> Option<OwnedSemaphorePermit> {
-        self.calls.clone().try_acquire_owned().ok()
     }
 
     /// Has `work` done on a thread that may wait, if there is a `permit` to. What comes late is
@@ -285,6 +284,10 @@ impl RequestHandler {
     }
 }
 
+fn permit(of: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+    of.clone().try_acquire_owned().ok()
+}
+
 fn response(reply: Reply) -> Response<AnswerBody> {
     let mut response = Response::new(AnswerBody::from(reply.body));
     *response.status_mut() = reply.status;
@@ -322,6 +325,8 @@ fn event_response(events: EventStream) -> Response<AnswerBody> {
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
+/// Inspections in work at a time.
+pub(super) const INSPECTIONS_MAX: usize = 4;
 /// Of a body that holds nothing but a key.
 const KEY_BODY_BYTES_MAX: usize = 4096;
 /// Of an unwanted body; enough for a picture sent by mistake.

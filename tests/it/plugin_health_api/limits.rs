@@ -137,6 +137,7 @@ fn calls_are_limited_and_health_answers_all_the_same() {
         let second = post(address, RUN, r#"{"args":{}}"#);
         assert_eq!((second.status, second.header("retry-after")), (503, Some("1")));
         assert_eq!(get(address, "/v1/plugins").status, 200);
+        assert_eq!(get(address, "/v1/inspector/host").status, 200);
         release.send(()).unwrap();
         assert_eq!(first.join().unwrap(), 200);
     });
