@@ -62,7 +62,9 @@ struct InWork {
 
 /// Answers one caller, once; whoever is second finds it answered.
 #[derive(Clone)]
-struct Reply(Arc<Mutex<Option<mpsc::SyncSender<Result<ToolOutcome, ToolError>>>>>);
+struct Reply(Arc<Mutex<Option<Answering>>>);
+
+type Answering = mpsc::SyncSender<Result<ToolOutcome, ToolError>>;
 
 impl ToolPool {
     pub(super) fn new() -> Arc<Self> {
