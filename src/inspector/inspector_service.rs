@@ -142,7 +142,12 @@ impl InspectorService {
             .map(|report| ReadinessCheck {
                 kind: "plugin",
                 state: report.state.as_str(),
-                verdict: verdict(report.state.is_available(), now, report.since, report.grace),
+                verdict: verdict(
+                    report.state.is_available(),
+                    now,
+                    away_since(&report),
+                    report.grace,
+                ),
                 code: (!report.state.is_available()).then(|| report.cause.code.to_string()),
                 reason: (!report.state.is_available()).then_some(report.cause.reason),
                 name: report.name,
@@ -152,7 +157,11 @@ impl InspectorService {
             |report| ReadinessCheck {
                 kind: "stream",
                 state: report.status.state.as_str(),
-                verdict: verdict(report.is_live(), now, report.status.since, report.grace),
+                verdict: {
+                    // A source that is opened again and again changes its state meanwhile.
+                    let away_since = report.status.last_frame_at.unwrap_or(self.begun);
+                    verdict(report.is_live(), now, away_since, report.grace)
+                },
                 code: report.status.code.map(|code| code.into_owned()),
                 reason: report.status.reason,
                 name: report.name,
@@ -335,6 +344,13 @@ fn describe_stream(report: streams::StreamReport) -> StreamReport {
         source: report.source,
         name: report.name,
     }
+}
+
+/// When the instance was available last. One that is built again and again changes its state
+/// meanwhile, so the time of its present state would say that it is never away for long.
+fn away_since(report: &InstanceReport) -> Instant {
+    let away = report.history.iter().rev().take_while(|step| !step.to.is_available());
+    away.last().map_or(report.since, |step| step.at)
 }
 
 fn verdict(ready: bool, now: Instant, since: Instant, grace: Duration) -> Verdict {

@@ -217,6 +217,26 @@ fn a_reload_builds_anew_and_excludes_another() {
     });
 }
 
+#[test]
+fn what_is_tried_again_and_again_is_not_ready_all_the_while() {
+    Script::default().init(|_| panic!("not today")).named("api-never");
+    let restart = r#"restart = { budget = 1000, window = "10min", backoff = ["20ms", "20ms"] }"#;
+    let site = Site::start(&format!(
+        "[streams.door]\nsource = \"test:api-never\"\ncritical = true\ngrace = \"10s\"\n\
+         [plugins.it]\nuse = \"scripted\"\ncritical = true\ngrace = \"500ms\"\n{restart}\n\
+         config = {{ script = \"api-never\" }}"
+    ));
+    // No state lasts for half a second, and yet that is how long it has been away.
+    let body = await_value(|| site.get("/readyz").1, |body| body["status"] == "not ready");
+    assert!(site.health("it")["generation"].as_u64() > Some(3), "{body}");
+    assert_eq!(detail(&body), "not ready: plugin 'it'");
+    assert_eq!(body["not_ready"][0]["verdict"], "not ready");
+    let (status, body) = site.get("/readyz?exclude=it&verbose");
+    assert_eq!((status, &body["status"]), (200, &json!("ready")), "{body}");
+    let (status, body) = site.get("/readyz?exclude=door");
+    assert_eq!((status, body["not_ready"].as_array().unwrap().len()), (503, 1), "{body}");
+}
+
 /// What this build has, running `toml`.
 fn bundled(catalog: &Catalog, toml: &str) -> (HttpServer, Arc<Runtime>) {
     let plugins = catalog.plugin_ids();
