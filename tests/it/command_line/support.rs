@@ -88,6 +88,7 @@ impl Place {
     }
 
     /// Starts the program, which works until it is asked to end.
+    #[allow(dead_code, reason = "only the tracker's tests do, which not every build has")]
     #[track_caller]
     pub(super) fn start(&self, arguments: &[&str]) -> Working {
         start_listening(&mut self.command(arguments), |_| {})

@@ -129,10 +129,22 @@ fn auto_without_an_adapter_tracks_on_the_processor_and_says_so() {
     let degraded = health["degraded"].as_array().unwrap();
     assert_eq!(degraded.len(), 1, "{health:#}");
     assert_eq!(degraded[0]["code"], "gpu.cpu_fallback", "{health:#}");
-    for key in ["reason", "hint"] {
-        assert!(degraded[0][key].as_str().is_some_and(|text| !text.is_empty()), "{health:#}");
-    }
+    // The child found that out: the process itself looks for no driver where it saw none.
+    let reason = degraded[0]["reason"].as_str().unwrap();
+    assert!(reason.contains("no graphics driver offers an adapter"), "{health:#}");
+    assert!(degraded[0]["hint"].as_str().is_some_and(|text| !text.is_empty()), "{health:#}");
     check_undisturbed(&site, "scene", "stats", 5);
+}
+
+#[test]
+fn auto_with_a_driver_that_crashes_tracks_on_the_processor_and_says_so() {
+    let script = "echo 'the driver crashes' >&2; kill -SEGV $$";
+    let (site, _folder) = start("gpu = \"auto\"", "", script);
+    check_undisturbed(&site, "scene", "tracker", 2);
+    let health = site.health("tracker");
+    assert_eq!(health["degraded"][0]["code"], "gpu.cpu_fallback", "{health:#}");
+    let reason = health["degraded"][0]["reason"].as_str().unwrap();
+    assert!(reason.contains("the driver crashes"), "{health:#}");
 }
 
 const NOBODYS: &str = "an adapter that nobody makes";
