@@ -34,9 +34,9 @@ pub(super) fn run(options: &RunOptions, catalog: &Catalog) -> Result<ExitStatus,
     let server = HttpServer::start(&config.server, runtime.clone())
         .map_err(|error| Failure::of(ExitStatus::Address, &error))?;
     let address = server.address();
-    print::note(&format!("keepsight: health is at http://{address}/v1/plugins"));
     runtime.remember_crashes().map_err(|error| Failure::of(ExitStatus::Failure, &error))?;
     runtime.begin();
+    print::note(&format!("keepsight: health is at http://{address}/v1/plugins"));
 
     let mut manager = ServiceManager::new();
     manager.ready(&format!("serving http://{address}"));

@@ -89,6 +89,8 @@ pub enum InstanceEvent {
         /// Name of the instance.
         name: String,
     },
+    /// Nothing happened to an instance; whoever waits for events should look round.
+    LookRound,
 }
 
 /// Holds an instance RUNNING while a call runs or a stream is attached.
@@ -479,6 +481,11 @@ impl PluginInstance {
         for thread in self.host.end_generation(limit) {
             tracing::warn!(plugin = %self.spec.name, thread, "did not end in time");
         }
+    }
+
+    /// Has whoever waits for the instances' events look round.
+    pub(crate) fn have_look_round(&self) {
+        self.tell(InstanceEvent::LookRound);
     }
 
     pub(super) fn not_ready(&self) -> ToolError {

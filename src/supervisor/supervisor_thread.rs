@@ -168,6 +168,9 @@ impl Supervisor {
     /// Ends the supervision: nothing is started again.
     pub fn stop(&self) {
         let _ = self.stop.send(());
+        if let Some(instance) = self.shared.registry.instances().next() {
+            instance.have_look_round();
+        }
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread
             && thread.join().is_err()
@@ -215,6 +218,7 @@ impl Shared {
                 }
                 self.plan(&name, now);
             }
+            InstanceEvent::LookRound => {}
             InstanceEvent::Broke { name } => self.plan(&name, now),
             InstanceEvent::SessionFaulted { name, generation, fault } => {
                 let one_too_many = self
