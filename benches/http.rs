@@ -53,7 +53,7 @@ fn list_of_plugins(criterion: &mut Criterion) {
 fn against_budget(_: &mut Criterion) {
     const PAIRS: usize = 21;
     let (ours, bare) = servers();
-    let mut all = [bare.address, ours.server.address()].map(|address| clients(address));
+    let mut all = [bare.address, ours.server.address()].map(clients);
     let mut ratios: Vec<f64> = (0..PAIRS)
         .map(|_| {
             let [bare, ours] = all.each_mut().map(|clients| {
@@ -146,6 +146,8 @@ fn bare(body: Bytes) -> Bare {
         let listener = tokio::net::TcpListener::from_std(listener).expect("within the runtime");
         loop {
             let Ok((stream, _)) = listener.accept().await else { return };
+            // As the real server does; without it the client waits for acknowledgements.
+            let _ = stream.set_nodelay(true);
             let body = body.clone();
             let service = service_fn(move |_: Request<hyper::body::Incoming>| {
                 let mut response = Response::new(Full::new(body.clone()));
