@@ -32,6 +32,8 @@ pub struct SandboxLimits {
     /// How long after its deadline a call may still return, after it was told that it is
     /// cancelled. A call that heeds that in time is no fault.
     pub grace: Duration,
+    /// The same after it took too much memory; longer, since giving memory back takes a while.
+    pub memory_grace: Duration,
     /// Stack of a worker thread, in bytes; `None` takes the standard library's 2 MiB.
     pub stack_bytes: Option<usize>,
 }
@@ -165,6 +167,7 @@ impl Default for SandboxLimits {
             abandoned_per_instance: 3,
             abandoned_per_process: 128,
             grace: Duration::from_millis(2),
+            memory_grace: Duration::from_millis(20),
             stack_bytes: None,
         }
     }

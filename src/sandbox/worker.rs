@@ -117,7 +117,7 @@ impl WorkerSeat {
     /// should return then, and need tell nobody: `on_abandon` does, though perhaps a moment later.
     ///
     /// What `f` allocates is charged to the account of the worker's scope. A call that takes its
-    /// instance beyond its limit is told as well, and is given up after the same grace.
+    /// instance beyond its limit is told as well, and is given up after a grace of its own.
     ///
     /// A call inside a call is part of the outer one: it is contained by itself, but has at most
     /// the outer one's time, and only the outer one is abandoned.
@@ -515,12 +515,12 @@ impl Watched for Seat {
             if same && (outgrown || cancel.told != Some(ticket)) {
                 cancel.told = Some(ticket);
                 cancel.token.cancel();
-                let grace = nanos(self.sandbox.limits().grace);
+                let limits = self.sandbox.limits();
                 let given_up = if outgrown {
                     self.memory.tell();
-                    due.min(now.saturating_add(grace))
+                    due.min(now.saturating_add(nanos(limits.memory_grace)))
                 } else {
-                    due.saturating_add(grace)
+                    due.saturating_add(nanos(limits.grace))
                 };
                 // Fails only when the next call has stored its own.
                 let _ =

@@ -29,7 +29,7 @@ fn limited(sandbox: &Sandbox, instance: &str, limit: Option<u64>) -> (SandboxSco
 
 /// A sandbox whose grace no scheduler uses up.
 fn patient() -> Arc<Sandbox> {
-    Sandbox::new(SandboxLimits { grace: BOUND, ..SandboxLimits::default() })
+    Sandbox::new(SandboxLimits { memory_grace: BOUND, ..SandboxLimits::default() })
 }
 
 /// Takes pieces of `piece` bytes for as long as the call is wanted; gives up at a gigabyte.
@@ -398,8 +398,9 @@ fn an_instance_over_its_limit_says_so_and_serves_the_next_call() {
     let faults: Vec<_> = report.faults.iter().map(|(_, fault)| &*fault.code).collect();
     assert_eq!(faults, ["run.memory_exceeded"]);
     let memory = report.memory.expect("measured");
-    assert_eq!(memory.limit, Some(16 * MIB));
-    assert!(memory.peak > 16 * MIB && memory.bytes < MIB, "{memory:?}");
+    assert!(memory.limit == Some(16 * MIB) && memory.peak > 16 * MIB, "{memory:?}");
+    let bytes = || site.runtime.registry().find("p").unwrap().report().memory.unwrap().bytes;
+    eventually("a busy machine lets it free what it took", || bytes() < MIB);
 }
 
 #[test]
