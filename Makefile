@@ -8,6 +8,9 @@ BUILD_PACKAGES := gcc libc6-dev libclang-dev
 # What tests need beside that: a Vulkan driver that runs on the CPU, for the GPU kernels.
 TEST_PACKAGES := mesa-vulkan-drivers libvulkan1
 
+# What `keepsight build-info` calls the commit.
+run dist: export KEEPSIGHT_COMMIT := $(shell git describe --always --dirty 2>/dev/null)
+
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
 
