@@ -117,15 +117,18 @@ const REPORT_BYTES_MAX: u64 = 1 << 20;
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, os::unix::fs::PermissionsExt};
-
     use super::*;
 
     fn survey_by(script: &str, limit: Duration) -> Result<Value, SurveyError> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("probe");
-        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        // Written by another process: a file that this one had open for writing can't be run
+        // while a child that another test starts has not begun its own program (ETXTBSY).
+        let write = Command::new("sh")
+            .args(["-c", r#"printf '#!/bin/sh\n%s\n' "$1" >"$0" && chmod 755 "$0""#])
+            .args([path.as_os_str(), script.as_ref()])
+            .status();
+        assert!(write.unwrap().success());
         ProbeProgram::at(path).survey("gpu", limit)
     }
 

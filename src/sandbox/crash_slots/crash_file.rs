@@ -5,6 +5,8 @@ use std::{
     io::{self, Read, Seek, Write},
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering::Relaxed},
+    thread,
+    time::{Duration, Instant},
 };
 
 use super::{
@@ -65,7 +67,7 @@ impl CrashFile {
             .truncate(false)
             .open(&path)
             .map_err(refused)?;
-        match file.try_lock() {
+        match lock(&file) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(OpenError::InUse { path }),
             Err(TryLockError::Error(source)) => return Err(refused(source)),
@@ -105,6 +107,18 @@ impl CrashFile {
     pub(super) fn end(&self) {
         for word in self.slots() {
             word.store(0, Relaxed);
+        }
+    }
+}
+
+/// Locks the file. The process before may still be ending, and a child that it was just starting
+/// holds the lock too until it has begun its program: so for a moment it is asked for again.
+fn lock(file: &File) -> Result<(), TryLockError> {
+    let end = Instant::now() + LOCK_WAIT;
+    loop {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) if Instant::now() < end => thread::sleep(LOCK_PAUSE),
+            outcome => return outcome,
         }
     }
 }
@@ -156,3 +170,6 @@ const FILE_BYTES: usize = FILE_WORDS * 8;
 const NAME: &str = "crash-slots";
 /// Names the layout; another layout has another one.
 const MAGIC: u64 = u64::from_ne_bytes(*b"ksslots1");
+
+const LOCK_WAIT: Duration = Duration::from_millis(300);
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
