@@ -12,13 +12,14 @@ use crate::support::{Script, Site, site::await_value};
 
 #[test]
 fn a_panic_is_shown_with_its_place_and_its_stack() {
-    let site = Site::start("[plugins.faults]\nuse = \"fault-injector\"");
-    site.await_state("faults", "INITIALIZED");
-    assert_eq!(site.run_tool("faults", "ok", &json!({})).0, 200);
-    assert_eq!(site.run_tool("faults", "fail", &json!({ "kind": "panic" })).0, 500);
-    assert_eq!(site.run_tool("faults", "fail", &json!({ "kind": "failed" })).0, 500);
+    // A name of its own: backtraces are taken once a second and instance, whatever test it is in.
+    let site = Site::start("[plugins.inspected]\nuse = \"fault-injector\"");
+    site.await_state("inspected", "INITIALIZED");
+    assert_eq!(site.run_tool("inspected", "ok", &json!({})).0, 200);
+    assert_eq!(site.run_tool("inspected", "fail", &json!({ "kind": "panic" })).0, 500);
+    assert_eq!(site.run_tool("inspected", "fail", &json!({ "kind": "failed" })).0, 500);
 
-    let (status, plugin) = site.get("/v1/inspector/plugins/faults");
+    let (status, plugin) = site.get("/v1/inspector/plugins/inspected");
     assert_eq!(status, 200, "{plugin}");
     let fault = &plugin["faults"][0];
     assert_eq!(fault["code"], "run.panicked", "{plugin:#}");
