@@ -71,6 +71,12 @@ pub(super) struct TrackOptions {
     /// Detect in every Nth frame only, and follow the tracks by their motion in between
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(super) detect_every: Option<u32>,
+    /// Take detections from this file (MOT text) instead of a model
+    #[arg(long, value_name = "FILE")]
+    pub(super) detections: Option<PathBuf>,
+    /// Take the camera's motion from this file: frame, then the 2x3 matrix from the frame before
+    #[arg(long, value_name = "FILE")]
+    pub(super) camera_motion: Option<PathBuf>,
     /// Take the tracker's settings from this file's instance of video-tracker
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,

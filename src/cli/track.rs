@@ -86,11 +86,17 @@ fn configuration(options: &TrackOptions, catalog: &Catalog) -> Result<Config, Fa
             Failure::new(ExitStatus::Missing, message)
         })?,
     };
-    if let Some(interval) = options.detect_every {
-        let mut settings = plugin.config.expose().clone();
-        settings["detect_every"] = json!(interval);
-        plugin.config = Settings::plain(settings);
+    let mut settings = plugin.config.expose().clone();
+    for (key, value) in [
+        ("detect_every", options.detect_every.map(|interval| json!(interval))),
+        ("detections", options.detections.as_ref().map(|path| json!(path))),
+        ("camera_motion", options.camera_motion.as_ref().map(|path| json!(path))),
+    ] {
+        if let Some(value) = value {
+            settings[key] = value;
+        }
     }
+    plugin.config = Settings::plain(settings);
     config.plugins = BTreeMap::from([(TRACKER.to_owned(), plugin)]);
     for stream in config.streams.values_mut() {
         stream.mode = Mode::Every;

@@ -37,6 +37,25 @@ fn tracks_are_written_as_mot_text() {
 }
 
 #[test]
+fn given_detections_are_tracked_without_a_model() {
+    let place = Place::new();
+    let rows = (0..8).map(|frame| format!("{},-1,{},20,30,60,0.9\n", frame + 1, 10 + 5 * frame));
+    place.write("det.txt", &rows.collect::<String>());
+    let still = |frame| format!("{frame} 1 0 0 0 1 0\n");
+    place.write("gmc.txt", &(1..=8).map(still).collect::<String>());
+    let scene = "scene:?frames=8&fps=10&size=320x240";
+    let from = ["--detections", "det.txt", "--camera-motion", "gmc.txt"];
+    let arguments = [&["track", scene, "--tracks", "out.txt"][..], &from].concat();
+    place.run(&arguments).check(0, &["8 frames, 1 tracks"]);
+    let text = String::from_utf8(read(&place, "out.txt")).unwrap();
+    assert_eq!(text.lines().count(), 8, "{text}");
+    assert!(text.lines().all(|line| line.split(',').nth(1) == Some("1")), "{text}");
+
+    place.write("det.txt", "1,-1,10,20,thirty,60,0.9\n");
+    place.run(&arguments).check(3, &["det.txt", "line 1"]);
+}
+
+#[test]
 fn tracks_are_written_as_json_lines_and_the_summary_as_json() {
     let place = Place::new();
     let summary = place.run(&["track", SCENE, "--tracks", "out.jsonl", "--json"]);
