@@ -24,7 +24,8 @@ test: setup-tests ## check and test everything that needs neither camera, GPU no
 	cargo test --workspace --locked
 
 bench: setup ## measure everything that needs no GPU
-	cargo bench --workspace --locked
+	cargo bench --locked --bench sandbox --bench memory --bench http
+	cargo bench --locked -p keepsight-video-tracker --bench preprocess --bench associate
 
 gpu-bench: setup ## measure the kernels on this machine's GPU
 	cargo bench --locked -p keepsight-video-tracker --bench preprocess
