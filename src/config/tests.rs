@@ -496,3 +496,30 @@ fn without_a_file_the_scene_is_tracked() {
     assert_eq!(config.streams["camera"].mode, Mode::Newest);
     assert_eq!(Config::for_source("file:a.y4m", &small).streams["file"].mode, Mode::Every);
 }
+
+const SAMPLE: &str = include_str!("../../packaging/keepsight.toml");
+
+#[test]
+fn the_sample_is_a_configuration() {
+    let config = parse(SAMPLE).unwrap();
+    assert_eq!(config.streams["scene"].plugins, ["tracker", "stats"]);
+    assert_eq!(config.server.listen, ServerConfig::LISTEN);
+    assert_eq!(config.plugins["tracker"].restart, RestartPolicy::default());
+}
+
+#[test]
+fn the_samples_comments_are_settings_with_their_defaults() {
+    // "#key = value" is a setting, "# Text" is prose.
+    let settings = SAMPLE.lines().map(|line| match line.strip_prefix('#') {
+        Some(setting) if !setting.starts_with(' ') => setting,
+        _ => line,
+    });
+    let config = parse(&settings.collect::<Vec<_>>().join("\n")).unwrap();
+    assert_eq!(config.server.limits, ServerLimits::default());
+    assert_eq!(config.runtime.limits, RuntimeLimits::default());
+    assert_eq!(config.outputs.len(), 1);
+    assert_eq!(
+        config.streams["door"].settings["tracker"].expose()["masks"][0][2],
+        json!([0.3, 0.2])
+    );
+}
