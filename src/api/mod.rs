@@ -21,6 +21,7 @@ mod openapi;
 mod plugins_api;
 mod plugins_list;
 mod request_handler;
+mod request_oracle;
 mod routes;
 mod session_api;
 mod sessions;
@@ -32,6 +33,7 @@ mod write_deadline;
 pub use backend::{Backend, LatestResult};
 pub use event_log::{EventKind, EventLog};
 pub use http_server::{Drained, HttpServer, ServeError};
+pub use request_oracle::check_request;
 
 pub use crate::{
     loader::{ToolCall, ToolError, ToolOutcome},

@@ -98,16 +98,10 @@ fn responses(endpoint: &Endpoint) -> Map<String, Value> {
     let error = json!({
         "application/json": { "schema": { "$ref": "#/components/schemas/Error" } },
     });
-    let of_access: &[u16] = match endpoint.access {
-        Access::Public => &[],
-        Access::Probe => &[403],
-        Access::Change => &[401],
-        Access::Private => &[401, 403],
-    };
-    let errors = endpoint.errors.iter().chain(of_access).map(|status| {
-        (status.to_string(), json!({ "description": words(*status), "content": error }))
+    let all = endpoint.statuses().map(|status| {
+        (status.to_string(), json!({ "description": words(status), "content": error }))
     });
-    let mut responses: Map<_, _> = errors.collect();
+    let mut responses: Map<_, _> = all.collect();
     responses.insert(status.to_string(), success);
     responses
 }

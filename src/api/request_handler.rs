@@ -1,4 +1,5 @@
 use std::{
+    error::Error,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -6,7 +7,7 @@ use std::{
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::{
     HeaderMap, Method, Request, Response, StatusCode,
-    body::{Body as _, Bytes, Incoming},
+    body::{Body, Bytes},
     header::{
         ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, EXPECT, HeaderName, HeaderValue,
         RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE,
@@ -51,6 +52,17 @@ pub(super) struct RequestHandler {
     inspections: Arc<Semaphore>,
 }
 
+/// A request's body: a connection's, or one that is there already.
+pub(super) trait RequestBody:
+    Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + Unpin
+{
+}
+
+impl<B> RequestBody for B where
+    B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Send + Unpin
+{
+}
+
 /// What a request is answered with.
 enum Answer {
     Whole(Reply),
@@ -83,7 +95,7 @@ impl RequestHandler {
     /// The answer to one request.
     pub(super) async fn handle(
         self: Arc<Self>,
-        request: Request<Incoming>,
+        request: Request<impl RequestBody>,
     ) -> Response<AnswerBody> {
         let begun = Instant::now();
         let (parts, mut body) = request.into_parts();
@@ -134,7 +146,7 @@ impl RequestHandler {
     async fn dispatch(
         self: &Arc<Self>,
         parts: &Parts,
-        body: &mut Incoming,
+        body: &mut impl RequestBody,
         route: Route,
     ) -> Answer {
         let backend = &*self.backend;
@@ -241,7 +253,7 @@ impl RequestHandler {
     }
 
     /// The body, if it comes in time and is not too big.
-    async fn read(&self, body: &mut Incoming, limit: usize) -> Result<Bytes, Reply> {
+    async fn read(&self, body: &mut impl RequestBody, limit: usize) -> Result<Bytes, Reply> {
         let too_big = || {
             let detail = format!("the body is longer than {limit} bytes");
             Reply::detail(StatusCode::PAYLOAD_TOO_LARGE, detail)
@@ -262,7 +274,7 @@ impl RequestHandler {
 
     /// Reads over a body that nobody wants, so that the client is not cut off while it still
     /// writes and gets to see the answer; whether its end was reached.
-    async fn discard(&self, headers: &HeaderMap, mut body: Incoming) -> bool {
+    async fn discard(&self, headers: &HeaderMap, mut body: impl RequestBody) -> bool {
         if headers.contains_key(EXPECT) {
             // The client waits for leave to send it, and never gets that.
             return false;

@@ -82,6 +82,19 @@ pub(super) struct Endpoint {
     make: fn(&[String], &Target) -> Route,
 }
 
+impl Endpoint {
+    /// Every status that is its own; any request may have others besides.
+    pub(super) fn statuses(&self) -> impl Iterator<Item = u16> {
+        let of_access: &[u16] = match self.access {
+            Access::Public => &[],
+            Access::Probe => &[403],
+            Access::Change => &[401],
+            Access::Private => &[401, 403],
+        };
+        [self.success.0].into_iter().chain(self.errors.iter().chain(of_access).copied())
+    }
+}
+
 /// What a body has to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BodyKind {
