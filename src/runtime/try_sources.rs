@@ -1,6 +1,6 @@
 use std::{sync::PoisonError, time::Duration};
 
-use keepsight_contract::Finding;
+use keepsight_contract::{CallContext, Finding};
 
 use super::Runtime;
 use crate::sandbox::{Phase, SandboxScope};
@@ -25,8 +25,8 @@ impl Runtime {
                 let (open, host) = (planned.registration.open, planned.host.host());
                 let subject = uri.redacted();
                 let scope = SandboxScope::new(format!("source:{}", planned.spec.name), None, 0);
-                let trial = move |_: &_| {
-                    let source = open(&uri, &wish, &host)?;
+                let trial = move |call: &CallContext| {
+                    let source = open(&uri, &wish, call, &host)?;
                     let info = source.info();
                     source.close().map(|()| info)
                 };

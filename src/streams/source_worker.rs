@@ -96,8 +96,8 @@ fn drive(stream: &Arc<StreamShared>, seat: &WorkerSeat) {
 
 fn open(stream: &Arc<StreamShared>, seat: &WorkerSeat) -> Option<Box<dyn ErasedSource>> {
     let (spec, host) = (&stream.source, stream.host.host());
-    let opened = seat.run(Phase::SourceOpen, stream.limits.open, |_| {
-        (stream.registration.open)(spec, &stream.wish, &host)
+    let opened = seat.run(Phase::SourceOpen, stream.limits.open, |call| {
+        (stream.registration.open)(spec, &stream.wish, call, &host)
     });
     match opened {
         Ok(Ok(source)) => {
@@ -116,6 +116,8 @@ fn open(stream: &Arc<StreamShared>, seat: &WorkerSeat) -> Option<Box<dyn ErasedS
                 }
             }
         }
+        // A stream that ends meanwhile has no trouble.
+        _ if stream.is_stopped() && !seat.is_abandoned() => None,
         Ok(Err(error)) => {
             failed(stream, &error);
             None

@@ -49,7 +49,8 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
 }
 
 fn capture(options: &Options, host: &Host) -> Result<(), SourceError> {
-    let mut source = CameraSource::open(&options.uri, &options.wish, host)?;
+    let call = call_context(Duration::from_secs(10));
+    let mut source = CameraSource::open(&options.uri, &options.wish, &call, host)?;
     println!("opened {:?}", source.info());
     let start = Instant::now();
     let (mut frames, mut gaps, mut pending) = (0, 0, 0);

@@ -31,7 +31,12 @@ pub(crate) trait CameraStream {
 }
 
 impl Source for CameraSource {
-    fn open(uri: &SourceUri, wish: &CaptureWish, host: &Host) -> Result<Self, SourceError> {
+    fn open(
+        uri: &SourceUri,
+        wish: &CaptureWish,
+        _call: &CallContext,
+        host: &Host,
+    ) -> Result<Self, SourceError> {
         let address = Address::parse(uri)?;
         Ok(Self { stream: system::open(&address, wish, host)? })
     }

@@ -1,6 +1,6 @@
 use crate::{
-    BoxError, CaptureWish, DeviceListing, ErasedSource, Host, OutputSettings, OutputTarget,
-    OutputWriter, Plugin, Source, SourceError, SourceUri, plugin::PluginFunctions,
+    BoxError, CallContext, CaptureWish, DeviceListing, ErasedSource, Host, OutputSettings,
+    OutputTarget, OutputWriter, Plugin, Source, SourceError, SourceUri, plugin::PluginFunctions,
 };
 
 /// A plugin in this binary. [`register_plugin!`](crate::register_plugin) submits it; a test
@@ -39,7 +39,8 @@ pub struct OutputRegistration {
     pub open: OpenOutput,
 }
 
-type OpenSource = fn(&SourceUri, &CaptureWish, &Host) -> Result<Box<dyn ErasedSource>, SourceError>;
+type OpenSource =
+    fn(&SourceUri, &CaptureWish, &CallContext, &Host) -> Result<Box<dyn ErasedSource>, SourceError>;
 type OpenOutput = fn(&OutputSettings, &Host) -> Result<Box<dyn OutputWriter>, BoxError>;
 
 impl PluginRegistration {
@@ -55,8 +56,9 @@ impl SourceRegistration {
         Self {
             crate_name,
             schemes,
-            open: |uri, wish, host| {
-                S::open(uri, wish, host).map(|source| Box::new(source) as Box<dyn ErasedSource>)
+            open: |uri, wish, call, host| {
+                S::open(uri, wish, call, host)
+                    .map(|source| Box::new(source) as Box<dyn ErasedSource>)
             },
             devices: S::devices,
         }

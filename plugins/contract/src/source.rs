@@ -6,11 +6,18 @@ use crate::{CallContext, Frame, FrameSize, Host, PixelFormat, SourceUri, SourceU
 
 /// Where frames come from. It is opened, used and dropped on one thread.
 pub trait Source: Sized + 'static {
-    /// Opens what `uri` names, as near to `wish` as it can be.
+    /// Opens what `uri` names, as near to `wish` as it can be. Who waits for something here looks
+    /// at `call` at least four times a second: it says how long there is, and whether the stream
+    /// has been stopped meanwhile.
     ///
     /// # Errors
     /// [`SourceError`]; the runtime tries again unless its fault is a lasting one.
-    fn open(uri: &SourceUri, wish: &CaptureWish, host: &Host) -> Result<Self, SourceError>;
+    fn open(
+        uri: &SourceUri,
+        wish: &CaptureWish,
+        call: &CallContext,
+        host: &Host,
+    ) -> Result<Self, SourceError>;
 
     /// What was opened.
     fn info(&self) -> SourceInfo;

@@ -20,7 +20,12 @@ pub struct SceneSource {
 }
 
 impl Source for SceneSource {
-    fn open(uri: &SourceUri, wish: &CaptureWish, _host: &Host) -> Result<Self, SourceError> {
+    fn open(
+        uri: &SourceUri,
+        wish: &CaptureWish,
+        _call: &CallContext,
+        _host: &Host,
+    ) -> Result<Self, SourceError> {
         let settings = Settings::of(uri, wish)?;
         Ok(Self {
             renderer: Renderer::new(&settings),
@@ -106,7 +111,9 @@ mod tests {
 
     fn open(uri: &str, pace: Pace) -> SceneSource {
         let wish = CaptureWish { pace, ..CaptureWish::default() };
-        SceneSource::open(&uri.parse().unwrap(), &wish, &RecordingHost::new().host()).unwrap()
+        let call = call_context(Duration::from_secs(5));
+        SceneSource::open(&uri.parse().unwrap(), &wish, &call, &RecordingHost::new().host())
+            .unwrap()
     }
 
     /// The next frame, however often the source says that there is none yet.

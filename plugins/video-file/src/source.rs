@@ -52,7 +52,12 @@ struct Checked {
 }
 
 impl Source for FileSource {
-    fn open(uri: &SourceUri, wish: &CaptureWish, _host: &Host) -> Result<Self, SourceError> {
+    fn open(
+        uri: &SourceUri,
+        wish: &CaptureWish,
+        _call: &CallContext,
+        _host: &Host,
+    ) -> Result<Self, SourceError> {
         let settings = Settings::of(uri)?;
         let mut film = Film::open(&settings.path)?;
         let first = film.next()?;

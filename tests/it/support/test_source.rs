@@ -85,7 +85,12 @@ impl Switch {
 }
 
 impl Source for TestSource {
-    fn open(uri: &SourceUri, _: &CaptureWish, _: &Host) -> Result<Self, SourceError> {
+    fn open(
+        uri: &SourceUri,
+        _: &CaptureWish,
+        _: &CallContext,
+        _: &Host,
+    ) -> Result<Self, SourceError> {
         uri.expect_params(&["frames"])?;
         let frames = uri.parsed_param("frames", "a number of frames")?;
         let known = SWITCHES.lock().unwrap().get(uri.path()).cloned();

@@ -34,7 +34,8 @@ fn folder(files: &[(&str, &[u8])]) -> TempDir {
 fn open_at(path: &Path, params: &str, pace: Pace) -> Result<FileSource, SourceError> {
     let uri = format!("file:{}{params}", path.display()).parse().unwrap();
     let wish = CaptureWish { pace, ..CaptureWish::default() };
-    FileSource::open(&uri, &wish, &RecordingHost::new().host())
+    let call = call_context(Duration::from_secs(5));
+    FileSource::open(&uri, &wish, &call, &RecordingHost::new().host())
 }
 
 fn open(path: &Path) -> FileSource {
