@@ -28,6 +28,8 @@
 
 mod lifecycle_manager;
 mod lifecycle_state;
+#[doc(hidden)]
+pub mod model;
 
 pub use lifecycle_manager::{Cause, LifecycleManager, RefusedTransition, Transition};
 pub use lifecycle_state::{LifecycleEvent, LifecycleState};
