@@ -133,7 +133,7 @@ fn collect(
             Err(mpsc::RecvTimeoutError::Timeout) => {
                 // A source that failed for good brings no more, but what it brought is still
                 // worked on until the stream ends.
-                if stream.wait_ended(Duration::ZERO) || is_hopeless(stream, instance) {
+                if stream.wait_ended(Duration::ZERO) || is_hopeless(&stream, &instance) {
                     break;
                 }
                 continue;
@@ -163,7 +163,7 @@ fn collect(
         tally.frames += 1;
         progress.advance();
     }
-    let Some(mut trouble) = trouble(stream, instance) else {
+    let Some(mut trouble) = trouble(&stream, &instance) else {
         files.map_or(Ok(()), TrackFiles::finish).map_err(failed)?;
         return Ok(tally);
     };

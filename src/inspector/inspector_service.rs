@@ -70,13 +70,13 @@ impl InspectorService {
     /// Every plugin instance looked into, sorted by name.
     pub fn inspect_plugins(&self) -> Vec<PluginInspection> {
         let streams = self.stream_reports();
-        self.registry.instances().map(|instance| self.inspect(instance, &streams)).collect()
+        self.registry.instances().map(|instance| self.inspect(&instance, &streams)).collect()
     }
 
     /// The plugin instance of that name looked into.
     pub fn inspect_plugin(&self, name: &str) -> Option<PluginInspection> {
         let instance = self.registry.find(name)?;
-        Some(self.inspect(instance, &self.stream_reports()))
+        Some(self.inspect(&instance, &self.stream_reports()))
     }
 
     /// The process and its machine. Reads files of the system, some of which ask a device: for a
@@ -106,11 +106,11 @@ impl InspectorService {
                 resident_bytes: status.resident_bytes,
                 threads: status.threads,
             },
-            plugins: self.registry.instances().map(|each| self.plugin_metrics(each)).collect(),
+            plugins: self.registry.instances().map(|each| self.plugin_metrics(&each)).collect(),
             streams: self
                 .streams
                 .get()
-                .map(|streams| streams.streams().map(stream_metrics).collect())
+                .map(|streams| streams.streams().map(|each| stream_metrics(&each)).collect())
                 .unwrap_or_default(),
             outputs: Vec::new(),
         }

@@ -29,6 +29,11 @@ impl Backoff {
         Self { policy, attempt: 0, jitter: jitter | 1 }
     }
 
+    /// Goes by another policy, from its first time on.
+    pub fn set_policy(&mut self, policy: BackoffPolicy) {
+        (self.policy, self.attempt) = (policy, 0);
+    }
+
     /// The time to wait before the next attempt; each call doubles it.
     pub fn next_wait(&mut self) -> Duration {
         let doubled = self.policy.first.saturating_mul(1 << self.attempt.min(20));

@@ -8,6 +8,7 @@ use std::{
 };
 
 use keepsight_contract::ErasedPlugin;
+use serde_json::Value;
 
 use crate::sandbox::{Phase, Sandbox, SandboxScope};
 
@@ -15,6 +16,7 @@ use crate::sandbox::{Phase, Sandbox, SandboxScope};
 pub struct Generation {
     /// Counted from 1, as the lifecycle does.
     pub number: u64,
+    config: Value,
     plugin: Option<Box<dyn ErasedPlugin>>,
     ended: AtomicBool,
     pub(super) users: AtomicUsize,
@@ -26,6 +28,7 @@ pub struct Generation {
 impl Generation {
     pub(super) fn new(
         number: u64,
+        config: Value,
         plugin: Box<dyn ErasedPlugin>,
         sandbox: Arc<Sandbox>,
         scope: SandboxScope,
@@ -33,6 +36,7 @@ impl Generation {
     ) -> Self {
         Self {
             number,
+            config,
             plugin: Some(plugin),
             ended: AtomicBool::new(false),
             users: AtomicUsize::new(0),
@@ -45,6 +49,11 @@ impl Generation {
     /// The plugin. Call it inside the sandbox only.
     pub fn plugin(&self) -> &dyn ErasedPlugin {
         self.plugin.as_deref().expect("only drop takes the plugin out")
+    }
+
+    /// The configuration that it was built with; a session's settings are over this one.
+    pub fn config(&self) -> &Value {
+        &self.config
     }
 
     /// In which its code runs; each session has one [below it](SandboxScope::session).

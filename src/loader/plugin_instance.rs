@@ -1,9 +1,9 @@
 use std::{
     collections::VecDeque,
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak,
+        Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, Weak,
         atomic::{
-            AtomicU64,
+            AtomicBool, AtomicU64,
             Ordering::{Acquire, Relaxed, Release},
         },
         mpsc,
@@ -29,7 +29,8 @@ use crate::{
 /// [`PluginInstance::call_tool`], on workers of the sandbox, and in the sessions that streams
 /// keep; no lock of this type is held meanwhile.
 pub struct PluginInstance {
-    spec: InstanceSpec,
+    name: String,
+    spec: RwLock<Arc<InstanceSpec>>,
     pub(super) entry: Option<CatalogEntry>,
     pub(super) known_plugins: String,
     sandbox: Arc<Sandbox>,
@@ -40,6 +41,8 @@ pub struct PluginInstance {
     life: Mutex<Life>,
     changed: Condvar,
     changes: AtomicU64,
+    /// Set under the lock of `life`, and never again unset.
+    retired: AtomicBool,
     events: mpsc::Sender<InstanceEvent>,
 }
 
@@ -180,7 +183,8 @@ impl PluginInstance {
             last_crash: None,
         };
         Arc::new(Self {
-            spec,
+            name: spec.name.clone(),
+            spec: RwLock::new(Arc::new(spec)),
             entry,
             known_plugins,
             sandbox,
@@ -191,18 +195,34 @@ impl PluginInstance {
             life: Mutex::new(life),
             changed: Condvar::new(),
             changes: AtomicU64::new(0),
+            retired: AtomicBool::new(false),
             events,
         })
     }
 
     /// Its name.
     pub fn name(&self) -> &str {
-        &self.spec.name
+        &self.name
     }
 
-    /// What it is configured to be.
-    pub fn spec(&self) -> &InstanceSpec {
-        &self.spec
+    /// What it is configured to be now.
+    pub fn spec(&self) -> Arc<InstanceSpec> {
+        self.spec.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Configures it anew, under the same name and of the same plugin. Limits hold from the next
+    /// thing that it does, the one for memory from now on; its own configuration is for the next
+    /// generation.
+    pub fn respecify(&self, spec: InstanceSpec) {
+        let memory = spec.limits.memory;
+        let before = std::mem::replace(
+            &mut *self.spec.write().unwrap_or_else(PoisonError::into_inner),
+            Arc::new(spec),
+        );
+        drop(before);
+        if let Some(account) = self.life().scope.account() {
+            account.set_limit(memory);
+        }
     }
 
     /// What the plugin is and does, if it is in this binary.
@@ -254,11 +274,12 @@ impl PluginInstance {
     pub fn report(&self) -> InstanceReport {
         let statistics = self.statistics.snapshot();
         let degraded = self.host.degraded();
+        let spec = self.spec();
         let life = self.life();
         let manager = &life.manager;
         InstanceReport {
-            name: self.spec.name.clone(),
-            plugin: self.spec.plugin.clone(),
+            name: self.name.clone(),
+            plugin: spec.plugin.clone(),
             manifest: self.manifest().cloned(),
             state: manager.state(),
             cause: manager.cause().clone(),
@@ -272,8 +293,8 @@ impl PluginInstance {
             degraded,
             findings: life.findings.clone(),
             faults: life.faults.iter().cloned().collect(),
-            critical: self.spec.critical,
-            grace: self.spec.grace,
+            critical: spec.critical,
+            grace: spec.grace,
             memory: life.scope.account().map(MemoryAccount::instance_use),
             last_crash: life.last_crash.clone(),
         }
@@ -352,11 +373,11 @@ impl PluginInstance {
     pub fn session_faulted(&self, fault: Fault, generation: u64) {
         let stream = fault.stream.as_deref();
         tracing::warn!(
-            plugin = %self.spec.name, stream, code = %fault.code, reason = %fault.reason,
+            plugin = %self.name, stream, code = %fault.code, reason = %fault.reason,
             location = fault.location.as_deref(), "a session ended by a fault"
         );
         self.note_fault(fault.clone(), generation);
-        let name = self.spec.name.clone();
+        let name = self.name.clone();
         self.tell(InstanceEvent::SessionFaulted { name, generation, fault });
     }
 
@@ -374,9 +395,9 @@ impl PluginInstance {
         };
         self.publish(step);
         self.after_end(ended);
-        tracing::error!(plugin = %self.spec.name, reason = %self.life().manager.cause().reason,
+        tracing::error!(plugin = %self.name, reason = %self.life().manager.cause().reason,
             "the instance is FAILED");
-        self.tell(InstanceEvent::Broke { name: self.spec.name.clone() });
+        self.tell(InstanceEvent::Broke { name: self.name.clone() });
     }
 
     /// Back to LOADED, because a restart or a probe is due, or a reload was asked for. Queued
@@ -386,11 +407,14 @@ impl PluginInstance {
     pub fn begin_again(&self, event: LifecycleEvent) -> bool {
         let (ended, step) = {
             let mut life = self.life();
+            if self.is_retired() {
+                return false;
+            }
             let Ok(step) = life.manager.apply(event, event, Instant::now()) else { return false };
             self.note_change();
             life.quarantined = false;
             let ended = life.current.take();
-            let scope = scope(&self.spec, life.manager.generation(), &self.sandbox);
+            let scope = scope(&self.spec(), life.manager.generation(), &self.sandbox);
             self.host.set_scope(scope.clone());
             life.scope = scope;
             (ended, step)
@@ -399,7 +423,7 @@ impl PluginInstance {
         let leaving = ended.as_ref().map(Arc::downgrade);
         self.after_end(ended);
         if let Some(leaving) = leaving {
-            self.drain(&leaving, self.spec.limits.call);
+            self.drain(&leaving, self.spec().limits.call);
         }
         true
     }
@@ -421,7 +445,7 @@ impl PluginInstance {
     pub fn quarantine(&self, cause: Cause) {
         let mut life = self.life();
         if life.manager.state() == LifecycleState::Failed {
-            tracing::error!(plugin = %self.spec.name, reason = %cause.reason, "quarantined");
+            tracing::error!(plugin = %self.name, reason = %cause.reason, "quarantined");
             life.manager.explain(cause.clone());
             life.quarantined = true;
             self.note_change();
@@ -442,7 +466,7 @@ impl PluginInstance {
         if let Some(cause) = quarantine
             && life.manager.state() == LifecycleState::Loaded
         {
-            tracing::error!(plugin = %self.spec.name, reason = %cause.reason, "quarantined");
+            tracing::error!(plugin = %self.name, reason = %cause.reason, "quarantined");
             self.step(&mut life, LifecycleEvent::InitFailed, cause);
             life.quarantined = true;
             drop(life);
@@ -459,7 +483,7 @@ impl PluginInstance {
             && manifest.find_tool(&call.tool).is_none()
         {
             return Err(ToolError::UnknownTool {
-                plugin: self.spec.name.clone(),
+                plugin: self.name.clone(),
                 tool: call.tool,
                 known: manifest.tools.iter().map(|tool| tool.id.clone()).collect(),
             });
@@ -479,8 +503,35 @@ impl PluginInstance {
         self.pool.refuse_waiting(|| self.not_ready());
         self.pool.stop(limit);
         for thread in self.host.end_generation(limit) {
-            tracing::warn!(plugin = %self.spec.name, thread, "did not end in time");
+            tracing::warn!(plugin = %self.name, thread, "did not end in time");
         }
+    }
+
+    /// Ends everything of this instance for good, since it is no longer configured: what waits is
+    /// refused, what runs is waited for up to the calls' limit, then each part has `limit`.
+    /// Nothing revives it, and it tells its supervisor nothing more.
+    pub fn retire(&self, limit: Duration) {
+        let ended = {
+            let mut life = self.life();
+            self.retired.store(true, Release);
+            life.current.take()
+        };
+        let leaving = ended.as_ref().map(Arc::downgrade);
+        if let Some(generation) = &ended {
+            generation.end();
+        }
+        drop(ended);
+        self.changed.notify_all();
+        self.pool.refuse_waiting(|| self.not_ready());
+        if let Some(leaving) = leaving {
+            self.drain(&leaving, self.spec().limits.call);
+        }
+        self.shut_down(limit);
+    }
+
+    /// Whether it is no longer configured.
+    pub fn is_retired(&self) -> bool {
+        self.retired.load(Acquire)
     }
 
     /// Has whoever waits for the instances' events look round.
@@ -490,6 +541,14 @@ impl PluginInstance {
 
     pub(super) fn not_ready(&self) -> ToolError {
         let life = self.life();
+        if self.is_retired() {
+            return ToolError::NotServing {
+                state: life.manager.state(),
+                reason: Some("it is no longer in the configuration".to_owned()),
+                hint: None,
+                retry_after: None,
+            };
+        }
         ToolError::NotServing {
             state: life.manager.state(),
             reason: Some(life.manager.cause().reason.clone()),
@@ -507,6 +566,12 @@ impl PluginInstance {
     ) {
         let step = {
             let mut life = self.life();
+            if self.is_retired() {
+                drop(life);
+                drop(outcome);
+                self.shut_down(self.spec().limits.close);
+                return;
+            }
             let (event, cause, generation) = match outcome {
                 Ok(generation) => {
                     let event = LifecycleEvent::Initialized;
@@ -521,7 +586,7 @@ impl PluginInstance {
                 life.current = generation;
                 life.findings = findings;
                 let manager = &life.manager;
-                tracing::info!(plugin = %self.spec.name, state = %manager.state(),
+                tracing::info!(plugin = %self.name, state = %manager.state(),
                     reason = %manager.cause().reason, "loading ended");
             }
             step
@@ -530,7 +595,7 @@ impl PluginInstance {
         if let Ok(step) = step {
             self.publish(step);
         }
-        self.tell(InstanceEvent::LoadEnded { name: self.spec.name.clone() });
+        self.tell(InstanceEvent::LoadEnded { name: self.name.clone() });
     }
 
     /// The number of the generation to load, if the instance is LOADED.
@@ -579,14 +644,17 @@ impl PluginInstance {
         }
         self.changed.notify_all();
         self.pool.refuse_waiting(|| self.not_ready());
-        for thread in self.host.end_generation(self.spec.limits.close) {
-            tracing::warn!(plugin = %self.spec.name, thread, "a thread did not end in time");
+        for thread in self.host.end_generation(self.spec().limits.close) {
+            tracing::warn!(plugin = %self.name, thread, "a thread did not end in time");
         }
     }
 
     fn tell(&self, event: InstanceEvent) {
-        // Without a supervisor, at shutdown and in some tests, nobody listens.
-        let _ = self.events.send(event);
+        // Of the same name there may be another by now. And without a supervisor, at shutdown and
+        // in some tests, nobody listens.
+        if !self.is_retired() {
+            let _ = self.events.send(event);
+        }
     }
 
     fn life(&self) -> MutexGuard<'_, Life> {

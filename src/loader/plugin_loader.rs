@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
-use keepsight_contract::{Finding, InitError};
+use keepsight_contract::{Finding, InitError, Requirement};
 
-use super::{Fault, Generation, LoadError, PluginInstance};
+use super::{Fault, Generation, InstanceSpec, LoadError, PluginInstance};
 use crate::{lifecycle::LifecycleEvent, sandbox::Phase};
 
 impl PluginInstance {
@@ -43,19 +43,30 @@ impl PluginInstance {
     /// # Errors
     /// [`LoadError`] when the requirements themselves can't be told.
     pub fn check_requirements(&self) -> Result<Vec<Finding>, LoadError> {
+        self.check_requirements_of(&self.spec())
+    }
+
+    /// What the plugin would need if it were configured to be `spec`; the plugin reads its
+    /// configuration, and does nothing else.
+    ///
+    /// # Errors
+    /// [`LoadError::Config`] when it is not the plugin's; [`LoadError`] else when the requirements
+    /// can't be told.
+    pub fn requirements_of(&self, spec: &InstanceSpec) -> Result<Vec<Requirement>, LoadError> {
         let entry = self.entry.as_ref().ok_or_else(|| LoadError::NotBundled {
-            plugin: self.spec().plugin.clone(),
+            plugin: spec.plugin.clone(),
             known: self.known_plugins.clone(),
         })?;
-        let requirements = {
-            let tell = entry.registration.functions.requirements;
-            let config = self.spec().config.clone();
-            let name = format!("{}-requirements", self.name());
-            let limit = self.spec().limits.frame;
-            self.sandbox()
-                .run_once(&name, self.scope(), Phase::Init, limit, move |_| tell(&config))?
-                .map_err(|error| LoadError::Config { reason: error.to_string() })?
-        };
+        let tell = entry.registration.functions.requirements;
+        let config = spec.config.clone();
+        let name = format!("{}-requirements", self.name());
+        self.sandbox()
+            .run_once(&name, self.scope(), Phase::Init, spec.limits.frame, move |_| tell(&config))?
+            .map_err(|error| LoadError::Config { reason: error.to_string() })
+    }
+
+    fn check_requirements_of(&self, spec: &InstanceSpec) -> Result<Vec<Finding>, LoadError> {
+        let requirements = self.requirements_of(spec)?;
         Ok(requirements.iter().map(|requirement| self.checker.check(requirement)).collect())
     }
 
@@ -64,15 +75,16 @@ impl PluginInstance {
         number: u64,
         findings: &mut Vec<Finding>,
     ) -> Result<Generation, LoadError> {
-        *findings = self.check_requirements()?;
+        let spec = self.spec();
+        *findings = self.check_requirements_of(&spec)?;
         if let Some(unmet) = findings.iter().find(|finding| !finding.met) {
             return Err(LoadError::Unmet { finding: unmet.clone() });
         }
         let entry = self.entry.as_ref().expect("requirements were checked, so it is there");
         let init = entry.registration.functions.init;
-        let (config, host) = (self.spec().config.clone(), self.host());
+        let (config, host) = (spec.config.clone(), self.host());
         let name = format!("{}-init", self.name());
-        let limits = self.spec().limits;
+        let limits = spec.limits;
         let scope = self.scope();
         let plugin = self
             .sandbox()
@@ -88,6 +100,13 @@ impl PluginInstance {
             tracing::warn!(plugin = %self.name(), message = %panic.message,
                 "a thread of the plugin's panicked during init");
         }
-        Ok(Generation::new(number, plugin, self.sandbox().clone(), scope, limits.close))
+        Ok(Generation::new(
+            number,
+            spec.config.clone(),
+            plugin,
+            self.sandbox().clone(),
+            scope,
+            limits.close,
+        ))
     }
 }

@@ -229,7 +229,7 @@ impl PluginInstance {
         call: ToolCall,
     ) -> Result<ToolOutcome, ToolError> {
         let limits = self.spec().limits;
-        let info = StreamInfo::new("call").with_settings(self.spec().config.clone());
+        let info = StreamInfo::new("call").with_settings(generation.config().clone());
         let host = self.host();
         let _engaged = seat.work_for(generation.scope().session(None));
         let opened = seat

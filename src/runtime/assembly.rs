@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::{StartError, publishing};
 use crate::{
     api::EventLog,
-    config::{Config, Mode, PluginConfig, StreamConfig},
+    config::{Config, Mode, PluginConfig, Settings, StreamConfig},
     loader::{
         BackoffPolicy, Catalog, DependencyChecker, InstanceEvent, InstanceHost, InstanceLimits,
         InstanceSpec, PluginInstance, PluginRegistry,
@@ -89,7 +89,7 @@ pub(super) fn streams(
             .plugins
             .iter()
             .filter_map(|plugin| registry.find(plugin))
-            .map(|instance| feed(name, stream, instance, sandbox))
+            .map(|instance| feed(name, stream, &instance, sandbox))
             .collect::<Result<_, _>>()?;
         let spec = StreamSpec {
             name: name.clone(),
@@ -126,13 +126,14 @@ fn feed(
     {
         return Err(StreamError::NoStreamTool { stream: stream_name, plugin });
     }
-    let config = &instance.spec().config;
-    let Some(overrides) = stream.settings.get(&plugin) else {
-        return Ok(FeedSpec { instance: instance.clone(), settings: config.clone() });
+    let instance = instance.clone();
+    let Some(overrides) = stream.settings.get(&plugin).map(Settings::expose) else {
+        return Ok(FeedSpec { instance, overrides: Settings::default().expose().clone() });
     };
-    let settings = StreamInfo::merge_settings(config, overrides.expose());
-    match check_settings(instance, config, &settings, sandbox) {
-        Ok(()) => Ok(FeedSpec { instance: instance.clone(), settings }),
+    let config = &instance.spec().config;
+    let settings = StreamInfo::merge_settings(config, overrides);
+    match check_settings(&instance, config, &settings, sandbox) {
+        Ok(()) => Ok(FeedSpec { instance, overrides: overrides.clone() }),
         Err(reason) => Err(StreamError::Settings { stream: stream_name, plugin, reason }),
     }
 }

@@ -16,7 +16,6 @@ use crate::{
 pub(super) struct Feed {
     pub(super) instance: Arc<PluginInstance>,
     pub(super) plugin: Arc<str>,
-    pub(super) settings: Value,
     pub(super) tool: Arc<str>,
     pub(super) mailbox: Mailbox<Work>,
     /// Feeds on the same stream that see a frame after this one.
@@ -26,6 +25,7 @@ pub(super) struct Feed {
 }
 
 struct FeedParts {
+    overrides: Arc<Overrides>,
     state: SessionState,
     processed: u64,
     errors: u64,
@@ -34,6 +34,13 @@ struct FeedParts {
     backoff: Backoff,
     generation: u64,
     worker: Option<Worker>,
+}
+
+/// What a stream has otherwise than the instance's configuration.
+pub(super) struct Overrides {
+    pub(super) settings: Value,
+    /// How often they were set since the stream began.
+    pub(super) version: u64,
 }
 
 /// A frame on its way through the plugins of a stream.
@@ -48,7 +55,7 @@ pub(super) struct Work {
 impl Feed {
     pub(super) fn new(
         instance: Arc<PluginInstance>,
-        settings: Value,
+        overrides: Value,
         mode: MailboxMode,
         backoff: BackoffPolicy,
     ) -> Self {
@@ -57,11 +64,11 @@ impl Feed {
         Self {
             plugin: Arc::from(name.as_str()),
             tool: Arc::from(tool.unwrap_or_default()),
-            settings,
             mailbox: Mailbox::new(mode),
             downstream: Vec::new(),
             latency_ms: Histogram::default(),
             parts: Mutex::new(FeedParts {
+                overrides: Arc::new(Overrides { settings: overrides, version: 0 }),
                 state: SessionState::Waiting,
                 processed: 0,
                 errors: 0,
@@ -72,6 +79,20 @@ impl Feed {
                 worker: None,
             }),
             instance,
+        }
+    }
+
+    pub(super) fn overrides(&self) -> Arc<Overrides> {
+        self.parts().overrides.clone()
+    }
+
+    /// Sessions opened from now on have these settings, and the present one makes way for such a
+    /// one; nothing happens where they are the same.
+    pub(super) fn override_with(&self, settings: &Value) {
+        let mut parts = self.parts();
+        if parts.overrides.settings != *settings {
+            let version = parts.overrides.version + 1;
+            parts.overrides = Arc::new(Overrides { settings: settings.clone(), version });
         }
     }
 

@@ -5,6 +5,7 @@ use std::{
 };
 
 use keepsight_contract::{CallError, ErasedSession, Frame, Request, StreamInfo};
+use serde_json::Value;
 
 use super::{
     FrameOutcome, SessionState, Taken,
@@ -179,14 +180,17 @@ fn session(
         Held { attachment: Some(attachment), generation: generation.number };
     feed.set_state(SessionState::Opening);
     let limits = feed.instance.spec().limits;
-    let info = describe(stream, feed, &work.frame);
+    let overrides = feed.overrides();
+    let settings = StreamInfo::merge_settings(generation.config(), &overrides.settings);
+    let info = describe(stream, settings, &work.frame);
     let host = feed.instance.host();
     let _engaged = seat.work_for(generation.scope().session(Some(stream.name.clone())));
     let opened = seat.run(Phase::Open, limits.frame, |_| generation.plugin().open(&info, &host));
     let end = match opened {
         Ok(Ok(mut session)) => {
             feed.set_state(SessionState::Running);
-            let end = frames(stream, index, seat, generation, &mut session, work);
+            let end =
+                frames(stream, index, seat, generation, &mut session, overrides.version, work);
             if let Err(fault) = seat.run(Phase::Close, limits.close, move |_| drop(session)) {
                 faulted(stream, feed, seat, generation, &fault);
             }
@@ -212,10 +216,10 @@ fn frames(
     seat: &WorkerSeat,
     generation: &Arc<Generation>,
     session: &mut ErasedSession,
+    overrides: u64,
     mut work: Work,
 ) -> End {
     let feed = &stream.feeds[index];
-    let limit = feed.instance.spec().limits.frame;
     let (round, size, format) = (work.round, work.frame.size(), work.frame.format());
     let mut refusals_in_a_row = 0;
     loop {
@@ -223,6 +227,7 @@ fn frames(
         for response in &work.upstream {
             request = request.with_upstream(response.clone());
         }
+        let limit = feed.instance.spec().limits.frame;
         let start = Instant::now();
         let outcome = seat.run(Phase::Run, limit, |call| {
             generation.plugin().run(session.as_mut(), &request, call)
@@ -276,7 +281,8 @@ fn frames(
             }
         };
         let same = (work.round, work.frame.size(), work.frame.format()) == (round, size, format);
-        if !same || generation.has_ended() {
+        let configured = feed.overrides().version == overrides;
+        if !same || !configured || generation.has_ended() {
             return End::Next(Some(work));
         }
     }
@@ -342,8 +348,8 @@ fn faulted(
     feed.instance.session_faulted(Fault::caught(fault, Some(&stream.name)), generation.number);
 }
 
-fn describe(stream: &StreamShared, feed: &Feed, frame: &Frame) -> StreamInfo {
-    let mut info = StreamInfo::new(&stream.name).with_settings(feed.settings.clone());
+fn describe(stream: &StreamShared, settings: Value, frame: &Frame) -> StreamInfo {
+    let mut info = StreamInfo::new(&stream.name).with_settings(settings);
     info.format = Some(frame.format());
     info.size = Some(frame.size());
     let source = stream.status().info;

@@ -7,6 +7,7 @@ use std::{
 };
 
 use keepsight_contract::{CaptureWish, Frame, HistogramSnapshot, SourceRegistration, SourceUri};
+use serde_json::Value;
 
 use super::{
     LatestResult, Listener, MailboxMode, SessionState, SourceState, StatusListener, StreamLimits,
@@ -37,14 +38,14 @@ pub(super) struct StreamShared {
     pub(super) listeners: Vec<Listener>,
     on_change: StatusListener,
     mode: MailboxMode,
-    critical: bool,
-    grace: Duration,
     rounds: AtomicU64,
     parts: Mutex<StreamParts>,
     changed: Condvar,
 }
 
 struct StreamParts {
+    critical: bool,
+    grace: Duration,
     status: StreamStatus,
     backoff: Backoff,
     lost_at: Option<Instant>,
@@ -106,7 +107,7 @@ impl Stream {
         let mut feeds: Vec<_> = spec
             .feeds
             .into_iter()
-            .map(|feed| Feed::new(feed.instance, feed.settings, spec.mode, spec.limits.backoff))
+            .map(|feed| Feed::new(feed.instance, feed.overrides, spec.mode, spec.limits.backoff))
             .collect();
         let mut first = Vec::new();
         for (index, follows) in wiring(&manifests).into_iter().enumerate() {
@@ -116,6 +117,8 @@ impl Stream {
             }
         }
         let parts = StreamParts {
+            critical: spec.critical,
+            grace: spec.grace,
             status: StreamStatus::new(Instant::now()),
             backoff: Backoff::new(spec.limits.backoff, &spec.name),
             lost_at: None,
@@ -137,8 +140,6 @@ impl Stream {
             listeners,
             on_change: spec.on_change,
             mode: spec.mode,
-            critical: spec.critical,
-            grace: spec.grace,
             rounds: AtomicU64::new(0),
             parts: Mutex::new(parts),
             changed: Condvar::new(),
@@ -170,15 +171,36 @@ impl Stream {
                 latency_ms: feed.latency_ms.snapshot(),
             }
         };
+        let (status, critical, grace) = {
+            let parts = shared.parts();
+            (parts.status.clone(), parts.critical, parts.grace)
+        };
         StreamReport {
             name: shared.name.to_string(),
             source: shared.source.redacted(),
-            status: shared.status(),
+            status,
             mode: shared.mode,
-            critical: shared.critical,
-            grace: shared.grace,
+            critical,
+            grace,
             feeds: shared.feeds.iter().map(feed_report).collect(),
         }
+    }
+
+    /// Says anew whether the process is not ready without it, and after which absence.
+    pub fn set_critical(&self, critical: bool, grace: Duration) {
+        let mut parts = self.0.parts();
+        (parts.critical, parts.grace) = (critical, grace);
+    }
+
+    /// Sets what the stream has otherwise than the configuration of the instance `plugin`, an
+    /// object. Where that is news, its session is opened anew with the next frame; source and
+    /// other plugins go on.
+    pub fn set_overrides(&self, plugin: &str, overrides: &Value) {
+        self.0
+            .feeds
+            .iter()
+            .filter(|feed| *feed.plugin == *plugin)
+            .for_each(|feed| feed.override_with(overrides));
     }
 
     /// The newest result of the plugin of that name, or of each in their order.

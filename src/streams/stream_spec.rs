@@ -32,8 +32,8 @@ pub struct StreamSpec {
 pub struct FeedSpec {
     /// The instance.
     pub instance: Arc<PluginInstance>,
-    /// Its configuration with the stream's overrides merged in.
-    pub settings: Value,
+    /// What this stream has otherwise than the instance's configuration; an object.
+    pub overrides: Value,
 }
 
 /// How long a stream's parts may take.

@@ -1,10 +1,17 @@
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
 
 use super::Stream;
 
-/// The streams of this process, sorted by name.
+/// The streams of this process, sorted by name. Clones share them; whoever asks has those of one
+/// moment, and no lock is held while they are looked at.
 #[derive(Clone, Default)]
-pub struct StreamsRegistry(Arc<BTreeMap<String, Stream>>);
+pub struct StreamsRegistry(Arc<RwLock<Arc<ByName>>>);
+
+type ByName = BTreeMap<String, Arc<Stream>>;
 
 /// Why a stream was not started.
 #[derive(Debug, thiserror::Error)]
@@ -43,27 +50,47 @@ pub enum StreamError {
 impl StreamsRegistry {
     /// A registry of these streams.
     pub fn new(streams: impl IntoIterator<Item = Stream>) -> Self {
-        let by_name = |stream: Stream| (stream.name().to_owned(), stream);
-        Self(Arc::new(streams.into_iter().map(by_name).collect()))
+        let registry = Self::default();
+        registry.exchange([], streams.into_iter().map(Arc::new));
+        registry
     }
 
     /// The stream of that name.
-    pub fn find(&self, name: &str) -> Option<&Stream> {
-        self.0.get(name)
+    pub fn find(&self, name: &str) -> Option<Arc<Stream>> {
+        self.snapshot().get(name).cloned()
     }
 
     /// Every stream, sorted by name.
-    pub fn streams(&self) -> impl ExactSizeIterator<Item = &Stream> {
-        self.0.values()
+    pub fn streams(&self) -> impl ExactSizeIterator<Item = Arc<Stream>> + use<> {
+        let streams: Vec<_> = self.snapshot().values().cloned().collect();
+        streams.into_iter()
+    }
+
+    /// Takes streams out, by name, and new ones in, at once: nobody sees the one without the
+    /// other. They are neither started nor stopped by that.
+    pub fn exchange<'a>(
+        &self,
+        leaving: impl IntoIterator<Item = &'a str>,
+        coming: impl IntoIterator<Item = Arc<Stream>>,
+    ) {
+        let mut place = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut streams = ByName::clone(&place);
+        leaving.into_iter().for_each(|name| drop(streams.remove(name)));
+        streams.extend(coming.into_iter().map(|stream| (stream.name().to_owned(), stream)));
+        let before = std::mem::replace(&mut *place, Arc::new(streams));
+        drop(place);
+        // A stream's end may be its frames', which is not for a lock.
+        drop(before);
     }
 
     /// Ends every stream: all are asked first, then waited for, at most `limit` a worker.
     pub fn stop(&self, limit: Duration) {
-        for stream in self.streams() {
-            stream.stop();
-        }
-        for stream in self.streams() {
-            stream.join(limit);
-        }
+        let streams = self.snapshot();
+        streams.values().for_each(|stream| stream.stop());
+        streams.values().for_each(|stream| stream.join(limit));
+    }
+
+    fn snapshot(&self) -> Arc<ByName> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

@@ -81,6 +81,12 @@ impl RestartLedger {
         self.backoff.reset();
     }
 
+    /// Goes by another policy from now on. What was before still counts; the pauses begin anew.
+    pub fn set_policy(&mut self, policy: RestartPolicy) {
+        self.backoff.set_policy(policy.backoff);
+        self.policy = policy;
+    }
+
     /// Restarts since the process began.
     pub fn restarts_total(&self) -> u64 {
         self.total

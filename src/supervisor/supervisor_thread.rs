@@ -82,7 +82,7 @@ impl Supervisor {
         mut policies: BTreeMap<String, RestartPolicy>,
         events: mpsc::Receiver<InstanceEvent>,
     ) -> std::io::Result<Self> {
-        let case = |instance: &Arc<PluginInstance>| {
+        let case = |instance: Arc<PluginInstance>| {
             let name = instance.name().to_owned();
             let policy = policies.remove(&name).unwrap_or_default();
             let ledger = RestartLedger::new(policy, &name);
@@ -105,7 +105,7 @@ impl Supervisor {
         for instance in self.shared.registry.instances() {
             // One that is left alone from the start is FAILED already.
             if instance.state() == LifecycleState::Loaded {
-                self.shared.load_in_background(instance);
+                self.shared.load_in_background(&instance);
             }
         }
     }
@@ -117,17 +117,8 @@ impl Supervisor {
     pub fn reload(&self, name: &str) -> Result<(), ReloadError> {
         let unknown = || ReloadError::UnknownPlugin { plugin: name.to_owned() };
         let instance = self.shared.registry.find(name).ok_or_else(unknown)?;
-        {
-            let mut cases = self.shared.cases();
-            let case = cases.get_mut(name).ok_or_else(unknown)?;
-            // A load whose outcome can be seen is over, also where its event is still on its way:
-            // who reads that outcome may ask for the next.
-            if case.reload || (case.loading && instance.state() == LifecycleState::Loaded) {
-                return Err(ReloadError::UnderWay);
-            }
-            case.reload = true;
-            case.due = None;
-            case.ledger.forgive();
+        if !self.shared.claim(&instance) {
+            return Err(ReloadError::UnderWay);
         }
         tracing::info!(plugin = %name, "reload asked for");
         let loaded = instance.begin_again(LifecycleEvent::ReloadAsked) && instance.load().is_ok();
@@ -144,6 +135,39 @@ impl Supervisor {
             hint: report.cause.hint,
             retry_after: self.supervision(name).next_attempt_in,
         })
+    }
+
+    /// Supervises an instance that came into the registry, from now on, and loads it in the
+    /// background.
+    pub fn take_on(&self, instance: &Arc<PluginInstance>, policy: RestartPolicy) {
+        let name = instance.name().to_owned();
+        let ledger = RestartLedger::new(policy, &name);
+        let case = Case { ledger, due: None, reload: false, loading: false };
+        self.shared.cases().insert(name, case);
+        self.shared.load_in_background(instance);
+    }
+
+    /// Supervises the instance `name` no longer.
+    pub fn let_go(&self, name: &str) {
+        self.shared.cases().remove(name);
+    }
+
+    /// Restarts the instance `name` by another policy from now on; what was before still counts.
+    pub fn set_policy(&self, name: &str, policy: RestartPolicy) {
+        if let Some(case) = self.shared.cases().get_mut(name) {
+            case.ledger.set_policy(policy);
+        }
+    }
+
+    /// Loads the instance `name` anew in the background, once no other load of it is under way,
+    /// since it is configured otherwise now; a quarantine is lifted.
+    pub fn rebuild(&self, name: &str) {
+        let Some(instance) = self.shared.registry.find(name) else { return };
+        let shared = self.shared.clone();
+        let rebuild = move || shared.rebuild(&instance);
+        if let Err(error) = thread::Builder::new().name(format!("{name}-rebuild")).spawn(rebuild) {
+            tracing::error!(plugin = %name, %error, "no thread to rebuild a plugin on");
+        }
     }
 
     /// What a report says of the instance `name`.
@@ -242,14 +266,14 @@ impl Shared {
             LifecycleState::Unavailable => {
                 case.due = Some((now + REPROBE_EVERY, LifecycleEvent::ReprobeDue));
             }
-            LifecycleState::Failed if is_lasting(instance) => case.due = None,
+            LifecycleState::Failed if is_lasting(&instance) => case.due = None,
             LifecycleState::Failed => match case.ledger.failed(now) {
                 Verdict::RestartAfter(wait) => {
                     case.due = Some((now + wait, LifecycleEvent::RestartDue));
                 }
                 Verdict::Quarantine => {
                     case.due = None;
-                    instance.quarantine(quarantined(instance, case.ledger.policy()));
+                    instance.quarantine(quarantined(&instance, case.ledger.policy()));
                 }
             },
             _ => case.due = None,
@@ -272,7 +296,7 @@ impl Shared {
             if let Some(instance) = self.registry.find(&name)
                 && instance.begin_again(event)
             {
-                self.load_in_background(instance);
+                self.load_in_background(&instance);
             }
         }
     }
@@ -293,6 +317,44 @@ impl Shared {
                 case.due = Some((Instant::now() + REPROBE_EVERY, LifecycleEvent::RestartDue));
             }
         }
+    }
+
+    /// One after the other: what is loaded now may have the configuration of before.
+    fn rebuild(&self, instance: &Arc<PluginInstance>) {
+        let name = instance.name();
+        let limits = instance.spec().limits;
+        let end = Instant::now() + 2 * (limits.init + limits.call + limits.close) + ROUND_MAX;
+        while !self.claim(instance) {
+            if instance.is_retired() || Instant::now() >= end {
+                tracing::warn!(plugin = %name, "not rebuilt, since it never stopped loading");
+                return;
+            }
+            instance.wait_outcome(ROUND_MAX);
+            thread::park_timeout(CLAIM_EVERY);
+        }
+        tracing::info!(plugin = %name, "rebuilt, since it is configured otherwise");
+        if instance.begin_again(LifecycleEvent::ReloadAsked) {
+            // The outcome is in the instance's state.
+            let _ = instance.load();
+        }
+        if let Some(case) = self.cases().get_mut(name) {
+            case.reload = false;
+        }
+    }
+
+    /// Takes the instance for a reload, unless somebody loads it.
+    fn claim(&self, instance: &PluginInstance) -> bool {
+        let mut cases = self.cases();
+        let Some(case) = cases.get_mut(instance.name()) else { return false };
+        // A load whose outcome can be seen is over, also where its event is still on its way: who
+        // reads that outcome may ask for the next.
+        if case.reload || (case.loading && instance.state() == LifecycleState::Loaded) {
+            return false;
+        }
+        case.reload = true;
+        case.due = None;
+        case.ledger.forgive();
+        true
     }
 
     fn time_to_next(&self) -> Duration {
@@ -327,5 +389,7 @@ fn quarantined(instance: &PluginInstance, policy: &RestartPolicy) -> Cause {
 
 /// The supervisor goes round at least this often, so that its progress can be seen.
 const ROUND_MAX: Duration = Duration::from_millis(500);
+/// How often a rebuild looks whether it may begin.
+const CLAIM_EVERY: Duration = Duration::from_millis(20);
 /// How often an UNAVAILABLE instance's requirements are looked at again.
 const REPROBE_EVERY: Duration = Duration::from_secs(15);

@@ -173,6 +173,12 @@ impl Account {
         (limit != UNLIMITED).then(|| clamp(limit))
     }
 
+    /// Sets what they may have, in bytes; called while the account is held.
+    pub(super) fn set_limit(&self, limit: i64) {
+        self.limit.store(limit, Relaxed);
+        self.alarm_above.store(limit, Relaxed);
+    }
+
     /// How often this account was the one that crossed the limit.
     pub(super) fn crossings(&self) -> u32 {
         self.crossings.load(Acquire)

@@ -45,8 +45,7 @@ impl MemoryAccount {
         if !meter::is_measuring() {
             return None;
         }
-        let limit = limit.map_or(UNLIMITED, |limit| i64::try_from(limit).unwrap_or(UNLIMITED));
-        match account_table::open(None, limit, Some(watcher)) {
+        match account_table::open(None, signed(limit), Some(watcher)) {
             Some(tag) => Some(Self(Arc::new(Held { tag, _instance: None }))),
             None => {
                 note_full_table();
@@ -65,6 +64,12 @@ impl MemoryAccount {
                 self.clone()
             }
         }
+    }
+
+    /// Sets what the instance and its sessions may have together from now on, in bytes. What they
+    /// have already counts when they next take more.
+    pub fn set_limit(&self, limit: Option<u64>) {
+        self.0.account().group().set_limit(signed(limit));
     }
 
     /// What this account alone has now, in bytes: the instance's without its sessions, or one
@@ -125,6 +130,10 @@ impl fmt::Debug for MemoryAccount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
+}
+
+fn signed(limit: Option<u64>) -> i64 {
+    limit.map_or(UNLIMITED, |limit| i64::try_from(limit).unwrap_or(UNLIMITED))
 }
 
 /// Logs it at powers of two, since it may happen at every call.
