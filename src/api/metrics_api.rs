@@ -122,6 +122,9 @@ fn plugin_metrics(to: &mut Exposition, plugin: &PluginMetrics) {
             to.gauge("keepsight_plugin_memory_limit_bytes", help, &[name], limit as f64);
         }
     }
+    let help = "Metrics that the plugin asked for beyond those that it may have.";
+    let refused = plugin.own.names_refused;
+    to.counter("keepsight_plugin_metric_names_refused_total", help, &[name], refused);
     for degradation in &plugin.degraded {
         to.gauge(
             "keepsight_plugin_degraded",
@@ -150,6 +153,9 @@ fn stream_metrics(to: &mut Exposition, stream: &StreamMetrics) {
     }
     let help = "How often the source was opened again.";
     to.counter("keepsight_stream_reconnects_total", help, &[name], stream.reconnects);
+    let help = "Metrics that the source asked for beyond those that it may have.";
+    let refused = stream.own.names_refused;
+    to.counter("keepsight_stream_metric_names_refused_total", help, &[name], refused);
     for feed in &stream.plugins {
         feed_metrics(to, &[name, ("plugin", &feed.plugin)], feed);
     }

@@ -3,14 +3,13 @@ use std::{
     collections::BTreeMap,
     io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, mpsc},
-    thread,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
 
 use keepsight_contract::{
     Counter, Degradation, Finding, Gauge, Histogram, HistogramSnapshot, Host, HostServices,
-    Requirement, StopToken,
+    Requirement, StateError, StopToken,
 };
 use serde_json::Value;
 
@@ -18,13 +17,14 @@ use super::DependencyChecker;
 use super::Fault;
 use crate::{
     lifecycle::{Cause, LifecycleState},
-    sandbox::{self, Phase, SandboxScope},
+    sandbox::{Phase, RunFault, Sandbox, SandboxScope, Worker},
 };
 
 /// What the runtime does for one plugin instance or source; the contract's [`Host`] hides it.
 pub struct InstanceHost {
     name: Arc<str>,
     state_dir: Option<PathBuf>,
+    sandbox: Arc<Sandbox>,
     checker: OnceLock<Arc<DependencyChecker>>,
     parts: Mutex<Parts>,
     publish: Arc<dyn Fn(HostEvent) + Send + Sync>,
@@ -35,14 +35,18 @@ struct Parts {
     counters: BTreeMap<String, Counter>,
     gauges: BTreeMap<String, Gauge>,
     histograms: BTreeMap<String, Histogram>,
+    /// Names of metrics that found no place.
+    names_refused: u64,
     degraded: Vec<Degradation>,
     threads: Vec<OwnedThread>,
+    /// Those of generations that ended, asked to stop and not waited for yet.
+    leaving: Vec<OwnedThread>,
 }
 
 struct OwnedThread {
     name: String,
     stop: StopToken,
-    ended: mpsc::Receiver<()>,
+    worker: Worker,
 }
 
 /// What happened in an instance, for whoever follows it.
@@ -60,14 +64,14 @@ pub enum HostEvent {
         /// What belongs to it.
         data: Value,
     },
-    /// A thread that the instance owns panicked.
-    ThreadPanicked {
+    /// A thread that the instance owns panicked, or took it beyond its memory limit.
+    ThreadFaulted {
         /// Name of the instance.
         instance: Arc<str>,
         /// Its generation when the thread started.
         generation: u64,
-        /// Name of the thread and the panic's message.
-        message: String,
+        /// What happened; the reason begins with the thread's name.
+        fault: Fault,
     },
     /// The instance took a step that its history keeps, or is said better why it is in its state.
     Turned {
@@ -102,14 +106,18 @@ pub struct MetricsSnapshot {
     pub gauges: BTreeMap<String, f64>,
     /// Distributions.
     pub histograms: BTreeMap<String, HistogramSnapshot>,
+    /// How often a metric was asked for under a name that found no place.
+    pub names_refused: u64,
 }
 
 impl InstanceHost {
-    /// A host for the instance `name`, which may keep state in a folder of its own in
-    /// `state_root`; `publish` gets what the instance tells and must be quick.
+    /// A host for the instance `name`, whose threads run in `sandbox`, and which may keep state in
+    /// a folder of its own in `state_root`; `publish` gets what the instance tells and must be
+    /// quick.
     pub fn new(
         name: &str,
         state_root: Option<&Path>,
+        sandbox: &Arc<Sandbox>,
         publish: impl Fn(HostEvent) + Send + Sync + 'static,
     ) -> Arc<Self> {
         let parts = Parts {
@@ -117,12 +125,15 @@ impl InstanceHost {
             counters: BTreeMap::new(),
             gauges: BTreeMap::new(),
             histograms: BTreeMap::new(),
+            names_refused: 0,
             degraded: Vec::new(),
             threads: Vec::new(),
+            leaving: Vec::new(),
         };
         Arc::new(Self {
             name: Arc::from(name),
             state_dir: state_root.map(|root| root.join("plugins").join(name)),
+            sandbox: sandbox.clone(),
             checker: OnceLock::new(),
             parts: Mutex::new(parts),
             publish: Arc::new(publish),
@@ -161,27 +172,57 @@ impl InstanceHost {
             counters: parts.counters.iter().map(|(n, c)| (named(n), c.value())).collect(),
             gauges: parts.gauges.iter().map(|(n, g)| (named(n), g.value())).collect(),
             histograms: parts.histograms.iter().map(|(n, h)| (named(n), h.snapshot())).collect(),
+            names_refused: parts.names_refused,
         }
     }
 
-    /// Forgets the degradations and asks the threads of the generation that ends to stop; waits
-    /// for them at most `limit` and names those that haven't ended by then.
-    pub fn end_generation(&self, limit: Duration) -> Vec<String> {
-        let threads = {
-            let mut parts = self.parts();
-            parts.degraded.clear();
-            std::mem::take(&mut parts.threads)
-        };
+    /// Forgets the degradations, and asks the threads of the generation that ends to stop; waits
+    /// for nothing.
+    pub fn end_generation(&self) {
+        let mut parts = self.parts();
+        parts.degraded.clear();
+        let threads = std::mem::take(&mut parts.threads);
         for thread in &threads {
             thread.stop.stop();
         }
+        parts.leaving.extend(threads);
+    }
+
+    /// Waits for the threads of generations that ended, at most `limit` for all of them; gives up
+    /// those that haven't ended by then, and names them.
+    pub fn join_ended(&self, limit: Duration) -> Vec<String> {
+        let leaving = std::mem::take(&mut self.parts().leaving);
         let end = Instant::now() + limit;
         let still_runs = |thread: &OwnedThread| {
-            let left = end.saturating_duration_since(Instant::now());
-            // The thread's end of the channel is dropped when it ends, however it does.
-            matches!(thread.ended.recv_timeout(left), Err(mpsc::RecvTimeoutError::Timeout))
+            !thread.worker.join_within(end.saturating_duration_since(Instant::now()))
         };
-        threads.into_iter().filter(still_runs).map(|thread| thread.name).collect()
+        leaving.into_iter().filter(still_runs).map(|thread| thread.name).collect()
+    }
+
+    /// The metric of that name in one of the tables, made if there is none; past the cap, one that
+    /// nobody sees.
+    fn metric<M: Clone + Default>(
+        &self,
+        name: &str,
+        table: impl FnOnce(&mut Parts) -> &mut BTreeMap<String, M>,
+    ) -> M {
+        let mut parts = self.parts();
+        let metrics = table(&mut parts);
+        if let Some(metric) = metrics.get(name) {
+            return metric.clone();
+        }
+        let metric = M::default();
+        if metrics.len() < Host::METRICS_MAX && name.len() <= Host::NAME_BYTES_MAX {
+            metrics.insert(name.to_owned(), metric.clone());
+            return metric;
+        }
+        parts.names_refused += 1;
+        if parts.names_refused == 1 {
+            drop(parts);
+            tracing::warn!(plugin = %self.name, metric = %name.escape_debug(),
+                "no place for a metric: the plugin has too many, or its name is too long");
+        }
+        metric
     }
 
     fn parts(&self) -> MutexGuard<'_, Parts> {
@@ -191,37 +232,55 @@ impl InstanceHost {
 
 impl HostServices for InstanceHost {
     fn spawn(&self, name: &str, task: Box<dyn FnOnce(StopToken) + Send>) -> io::Result<()> {
-        let mut parts = self.parts();
-        parts
-            .threads
-            .retain(|thread| matches!(thread.ended.try_recv(), Err(mpsc::TryRecvError::Empty)));
-        if parts.threads.len() == THREADS_MAX {
-            return Err(io::Error::other(format!("the plugin has {THREADS_MAX} threads already")));
-        }
+        let scope = {
+            let mut parts = self.parts();
+            parts.threads.retain(|thread| !thread.worker.is_finished());
+            if parts.threads.len() >= Host::THREADS_MAX {
+                let limit = Host::THREADS_MAX;
+                return Err(io::Error::other(format!("the plugin has {limit} threads already")));
+            }
+            parts.scope.clone()
+        };
         let stop = StopToken::default();
-        let (alive, ended) = mpsc::channel();
-        let (scope, token) = (parts.scope.clone(), stop.clone());
         let report = {
-            let (instance, name) = (self.name.clone(), name.to_owned());
-            let generation = scope.generation();
-            move |panic: sandbox::PanicReport| HostEvent::ThreadPanicked {
-                instance,
-                generation,
-                message: format!("thread {name:?}: {}", panic.message),
+            let (instance, name, publish) =
+                (self.name.clone(), name.to_owned(), self.publish.clone());
+            let (generation, stream) = (scope.generation(), scope.stream().cloned());
+            move |fault: &RunFault| {
+                // Nobody's fault: whoever waited for the thread says how that went.
+                if matches!(fault, RunFault::Cancelled { .. }) {
+                    return;
+                }
+                let fault = Fault::caught(fault, stream.as_deref());
+                let fault = Fault { reason: format!("thread {name:?}: {}", fault.reason), ..fault };
+                let instance = instance.clone();
+                publish(HostEvent::ThreadFaulted { instance, generation, fault });
             }
         };
-        let publish = self.publish.clone();
-        thread::Builder::new().name(format!("{}-{name}", self.name)).spawn(move || {
-            let _alive: mpsc::Sender<()> = alive;
-            let outcome = {
-                let _entered = scope.enter();
-                sandbox::contained(&scope, Phase::Thread, || task(token))
-            };
-            if let Err(panic) = outcome {
-                publish(report(panic));
+        let on_abandon = {
+            let (stop, report) = (stop.clone(), report.clone());
+            move |fault: RunFault| {
+                stop.stop();
+                report(&fault);
             }
-        })?;
-        parts.threads.push(OwnedThread { name: name.to_owned(), stop, ended });
+        };
+        let token = stop.clone();
+        let worker = self.sandbox.spawn_worker(
+            &format!("{}-{name}", self.name),
+            scope,
+            on_abandon,
+            move |seat| {
+                let outcome = seat.run(Phase::Thread, FOREVER, |_| task(token));
+                // Of one that was given up, `on_abandon` has told.
+                if let Err(fault) = outcome
+                    && !seat.is_abandoned()
+                {
+                    report(&fault);
+                }
+            },
+        );
+        let worker = worker.map_err(io::Error::other)?;
+        self.parts().threads.push(OwnedThread { name: name.to_owned(), stop, worker });
         Ok(())
     }
 
@@ -231,15 +290,15 @@ impl HostServices for InstanceHost {
     }
 
     fn counter(&self, name: &str) -> Counter {
-        metric(&mut self.parts().counters, name)
+        self.metric(name, |parts| &mut parts.counters)
     }
 
     fn gauge(&self, name: &str) -> Gauge {
-        metric(&mut self.parts().gauges, name)
+        self.metric(name, |parts| &mut parts.gauges)
     }
 
     fn histogram(&self, name: &str) -> Histogram {
-        metric(&mut self.parts().histograms, name)
+        self.metric(name, |parts| &mut parts.histograms)
     }
 
     fn event(&self, kind: &str, data: Value) {
@@ -252,7 +311,7 @@ impl HostServices for InstanceHost {
         let mut parts = self.parts();
         match parts.degraded.iter().position(|known| known.code == degradation.code) {
             Some(known) => parts.degraded[known] = degradation,
-            None if parts.degraded.len() == DEGRADATIONS_MAX => {}
+            None if parts.degraded.len() == Host::DEGRADATIONS_MAX => {}
             None => {
                 let Degradation { code, reason, .. } = &degradation;
                 tracing::warn!(plugin = %self.name, %code, %reason, "degraded");
@@ -274,28 +333,15 @@ impl HostServices for InstanceHost {
         self.checker.get().map(|checker| checker.check(requirement))
     }
 
-    fn state_dir(&self) -> Option<PathBuf> {
-        let folder = self.state_dir.as_ref()?;
+    fn state_dir(&self) -> Result<PathBuf, StateError> {
+        let folder = self.state_dir.clone().ok_or(StateError::NoFolder)?;
         // Made when first asked for, and again should somebody have removed it.
-        std::fs::create_dir_all(folder).ok().map(|()| folder.clone())
+        match std::fs::create_dir_all(&folder) {
+            Ok(()) => Ok(folder),
+            Err(source) => Err(StateError::Unwritable { path: folder, source }),
+        }
     }
 }
 
-/// The metric of that name, made if there is none; past the cap, one that nobody sees.
-fn metric<M: Clone + Default>(metrics: &mut BTreeMap<String, M>, name: &str) -> M {
-    if let Some(metric) = metrics.get(name) {
-        return metric.clone();
-    }
-    let metric = M::default();
-    if metrics.len() < METRICS_MAX {
-        metrics.insert(name.to_owned(), metric.clone());
-    }
-    metric
-}
-
-/// Metrics of each kind that an instance may have.
-const METRICS_MAX: usize = 128;
-/// Threads that an instance may own at a time.
-const THREADS_MAX: usize = 32;
-/// Degradations that an instance may report at a time.
-const DEGRADATIONS_MAX: usize = 16;
+/// An owned thread has no deadline.
+const FOREVER: Duration = Duration::MAX;

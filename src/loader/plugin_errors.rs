@@ -4,7 +4,7 @@ use keepsight_contract::{CallError, Finding};
 
 use crate::{
     lifecycle::{Cause, LifecycleState},
-    sandbox::RunFault,
+    sandbox::{Phase, RunFault},
 };
 
 /// Why an instance was not built.
@@ -183,6 +183,14 @@ impl Fault {
         }
     }
 
+    /// The thread `name` of the plugin's own had not ended `limit` after it was asked to.
+    pub(super) fn left_behind(name: &str, limit: Duration) -> Self {
+        let fault = RunFault::TimedOut { phase: Phase::Thread, limit };
+        let reason = format!("thread {name:?} had not ended {limit:?} after it was asked to");
+        let hint = "it is given up; the plugin should look at its StopToken more often".to_owned();
+        Self { reason, hint, ..Self::caught(&fault, None) }
+    }
+
     /// The same as the cause of a transition.
     pub fn cause(&self) -> Cause {
         Cause::new(self.code.clone(), self.reason.clone()).with_hint(self.hint.clone())
@@ -223,7 +231,7 @@ mod tests {
             LoadError::Unmet { finding },
             LoadError::Init { reason: "x".into() },
             LoadError::Fault(RunFault::TimedOut {
-                phase: crate::sandbox::Phase::Init,
+                phase: Phase::Init,
                 limit: Duration::from_secs(1),
             }),
             LoadError::OutOfTurn { state: "LOADED" },

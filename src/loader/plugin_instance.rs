@@ -501,9 +501,18 @@ impl PluginInstance {
             generation.end();
         }
         self.pool.refuse_waiting(|| self.not_ready());
+        self.host.end_generation();
         self.pool.stop(limit);
-        for thread in self.host.end_generation(limit) {
-            tracing::warn!(plugin = %self.name, thread, "did not end in time");
+        self.join_threads(self.generation(), limit);
+    }
+
+    /// Waits at most `limit` for the threads that generation `number` left; one that hasn't ended
+    /// by then is given up, which is a fault.
+    pub(super) fn join_threads(&self, number: u64, limit: Duration) {
+        for thread in self.host.join_ended(limit) {
+            let fault = Fault::left_behind(&thread, limit);
+            tracing::warn!(plugin = %self.name, thread, "a thread did not end in time");
+            self.note_fault(fault, number);
         }
     }
 
@@ -644,9 +653,9 @@ impl PluginInstance {
         }
         self.changed.notify_all();
         self.pool.refuse_waiting(|| self.not_ready());
-        for thread in self.host.end_generation(self.spec().limits.close) {
-            tracing::warn!(plugin = %self.name, thread, "a thread did not end in time");
-        }
+        // The next load waits for its threads; here would wait who noticed the end, such as the
+        // supervisor.
+        self.host.end_generation();
     }
 
     fn tell(&self, event: InstanceEvent) {

@@ -17,6 +17,7 @@ impl PluginInstance {
         let number = self
             .generation_to_load()
             .map_err(|state| LoadError::OutOfTurn { state: state.as_str() })?;
+        self.join_threads(number.saturating_sub(1), self.spec().limits.close);
         let mut findings = Vec::new();
         match self.build(number, &mut findings) {
             Ok(generation) => {

@@ -91,6 +91,10 @@ fn write(output: &OutputShared, seat: &WorkerSeat, mut writer: Box<dyn OutputWri
     if let Err(fault) = closed {
         tracing::warn!(output = %output.to, %fault, "the output was not closed well");
     }
+    output.host.end_generation();
+    for thread in output.host.join_ended(output.limits.flush) {
+        tracing::warn!(output = %output.to, thread, "a thread did not end in time");
+    }
     output.closed(matches!(end, End::Again));
     end
 }

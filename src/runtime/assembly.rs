@@ -46,7 +46,7 @@ pub(super) fn instances(
             catalog.plugin_ids().join(", "),
             sandbox.clone(),
             checker.clone(),
-            host(name, config, log),
+            host(name, config, sandbox, log),
             events.clone(),
         )
     }))
@@ -108,7 +108,11 @@ pub(super) fn streams(
                 Arc::new(move |stream, status| publishing::stream_change(&log, stream, status))
             },
         };
-        Ok(Planned { spec, registration, host: host(&publishing::source_host(name), config, log) })
+        Ok(Planned {
+            spec,
+            registration,
+            host: host(&publishing::source_host(name), config, sandbox, log),
+        })
     };
     config.streams.iter().map(plan).collect()
 }
@@ -179,9 +183,14 @@ fn instance_spec(name: &str, plugin: &PluginConfig, config: &Config) -> Instance
     }
 }
 
-fn host(name: &str, config: &Config, log: &Arc<EventLog>) -> Arc<InstanceHost> {
+fn host(
+    name: &str,
+    config: &Config,
+    sandbox: &Arc<Sandbox>,
+    log: &Arc<EventLog>,
+) -> Arc<InstanceHost> {
     let log = log.clone();
-    InstanceHost::new(name, config.runtime.state_dir.as_deref(), move |event| {
+    InstanceHost::new(name, config.runtime.state_dir.as_deref(), sandbox, move |event| {
         publishing::host_event(&log, event);
     })
 }

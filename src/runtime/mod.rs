@@ -102,7 +102,7 @@ impl Runtime {
         let log = Arc::new(EventLog::default());
         let registry = assembly::instances(config, catalog, &sandbox, &checker, &events, &log);
         let planned = assembly::streams(config, catalog, &sandbox, &registry, options.pace, &log)?;
-        let planned_outputs = result_outputs::plan(config, catalog)?;
+        let planned_outputs = result_outputs::plan(config, catalog, &sandbox)?;
         let policies = assembly::restart_policies(config);
         let supervisor = Supervisor::start(registry.clone(), policies, reported);
         let supervisor = Arc::new(supervisor.map_err(StartError::Thread)?);

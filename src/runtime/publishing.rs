@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     api::{EventKind, EventLog},
-    loader::HostEvent,
+    loader::{Fault, HostEvent},
     streams::StreamStatus,
 };
 
@@ -18,13 +18,11 @@ pub(super) fn host_event(events: &EventLog, event: HostEvent) {
             let data = object(json!({ "kind": kind, "data": data }));
             events.publish(EventKind::PluginEvent, plugin, stream, data);
         }
-        HostEvent::ThreadPanicked { instance, generation, message } => {
-            tracing::error!(%instance, message, "an owned thread panicked");
+        HostEvent::ThreadFaulted { instance, generation, fault } => {
+            tracing::error!(%instance, code = %fault.code, reason = %fault.reason,
+                "an owned thread failed");
             let (plugin, stream) = owner(&instance);
-            let data = json!({
-                "generation": generation, "code": "thread.panicked", "reason": message,
-            });
-            events.publish(EventKind::Fault, plugin, stream, object(data));
+            events.publish(EventKind::Fault, plugin, stream, fault_data(generation, &fault));
         }
         HostEvent::Turned { instance, from, to, cause, generation } => {
             let data = json!({
@@ -38,17 +36,21 @@ pub(super) fn host_event(events: &EventLog, event: HostEvent) {
             events.publish(EventKind::PluginState, Some(&instance), None, object(data));
         }
         HostEvent::Faulted { instance, generation, fault } => {
-            let data = json!({
-                "generation": generation,
-                "code": fault.code,
-                "reason": fault.reason,
-                "hint": fault.hint,
-                "location": fault.location,
-            });
             let stream = fault.stream.as_deref();
-            events.publish(EventKind::Fault, Some(&instance), stream, object(data));
+            let data = fault_data(generation, &fault);
+            events.publish(EventKind::Fault, Some(&instance), stream, data);
         }
     }
+}
+
+fn fault_data(generation: u64, fault: &Fault) -> Map<String, Value> {
+    object(json!({
+        "generation": generation,
+        "code": fault.code,
+        "reason": fault.reason,
+        "hint": fault.hint,
+        "location": fault.location,
+    }))
 }
 
 /// Publishes that a stream's source is in another state, or in the same for another reason.

@@ -35,7 +35,11 @@ pub struct OutputTrial {
 }
 
 /// Every configured output, checked against what is there.
-pub(super) fn plan(config: &Config, catalog: &Catalog) -> Result<Vec<PlannedOutput>, StartError> {
+pub(super) fn plan(
+    config: &Config,
+    catalog: &Catalog,
+    sandbox: &Arc<Sandbox>,
+) -> Result<Vec<PlannedOutput>, StartError> {
     let spec = |output: &OutputConfig| {
         let keep = (output.keep.size.map(Bytes), output.keep.age.map(Seconds));
         OutputSpec::new(output.to.expose(), output.to.shown(), &output.what, keep, catalog)
@@ -45,7 +49,7 @@ pub(super) fn plan(config: &Config, catalog: &Catalog) -> Result<Vec<PlannedOutp
     let planned = specs.into_iter().enumerate().map(|(index, spec)| {
         // An address may hold what no folder or thread can be named by.
         let name = format!("output:{}", index + 1);
-        let host = host(&name, config);
+        let host = host(&name, config, sandbox);
         PlannedOutput { name, spec, host }
     });
     Ok(planned.collect())
@@ -110,13 +114,15 @@ impl Runtime {
 }
 
 /// The host of an output: what it tells is logged.
-fn host(name: &str, config: &Config) -> Arc<InstanceHost> {
-    InstanceHost::new(name, config.runtime.state_dir.as_deref(), |event| match event {
+fn host(name: &str, config: &Config, sandbox: &Arc<Sandbox>) -> Arc<InstanceHost> {
+    let state_dir = config.runtime.state_dir.as_deref();
+    InstanceHost::new(name, state_dir, sandbox, |event| match event {
         HostEvent::Published { instance, kind, data, .. } => {
             tracing::debug!(output = %instance, kind, %data, "event");
         }
-        HostEvent::ThreadPanicked { instance, message, .. } => {
-            tracing::error!(output = %instance, message, "an output's own thread panicked");
+        HostEvent::ThreadFaulted { instance, fault, .. } => {
+            tracing::error!(output = %instance, reason = %fault.reason,
+                "an output's own thread failed");
         }
         _ => {}
     })

@@ -219,6 +219,15 @@ fn close(stream: &StreamShared, seat: &WorkerSeat, source: Box<dyn ErasedSource>
             tracing::warn!(stream = %stream.name, %fault, "the source was not closed well");
         }
     }
+    end_threads(stream);
+}
+
+/// Ends the threads that the source owns; one that hasn't ended in time is given up.
+fn end_threads(stream: &StreamShared) {
+    stream.host.end_generation();
+    for thread in stream.host.join_ended(stream.limits.close) {
+        tracing::warn!(stream = %stream.name, thread, "a thread did not end in time");
+    }
 }
 
 fn failed(stream: &StreamShared, error: &SourceError) {

@@ -11,9 +11,9 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::{Counter, Finding, Gauge, Histogram, Requirement};
+use crate::{Counter, Finding, Gauge, Histogram, Requirement, StateError, state};
 
 /// What the runtime does for one plugin instance or source. Cloning shares it.
 #[derive(Clone)]
@@ -77,8 +77,11 @@ pub trait HostServices: Send + Sync {
         let _ = requirement;
         None
     }
-    /// Where state can be kept, if anywhere.
-    fn state_dir(&self) -> Option<PathBuf>;
+    /// Where state can be kept; made if it isn't there.
+    ///
+    /// # Errors
+    /// [`StateError`] when there is no such folder and none can be made.
+    fn state_dir(&self) -> Result<PathBuf, StateError>;
 }
 
 impl Host {
@@ -87,11 +90,16 @@ impl Host {
         Self(services)
     }
 
-    /// Starts a thread of the plugin's own. It should end soon once its [`StopToken`] says so;
-    /// it is joined at shutdown, and a panic in it is the plugin's.
+    /// Starts a thread of the plugin's own, of which it has at most [`Host::THREADS_MAX`]. It should
+    /// end soon once its [`StopToken`] says so. When the instance is built anew or the process ends
+    /// it is waited for, for as long as the runtime's `shutdown` limit; one that hasn't ended by
+    /// then is given up, which counts as a fault. So does a panic in it.
+    ///
+    /// What it allocates is the instance's. Where that crosses the instance's `memory`, the thread
+    /// is asked to stop, and given up if it doesn't at once.
     ///
     /// # Errors
-    /// [`SpawnError`] when the system has no thread to give.
+    /// [`SpawnError`] when the plugin has as many threads as it may, or the system has none to give.
     pub fn spawn(
         &self,
         name: &str,
@@ -107,34 +115,51 @@ impl Host {
         Scope(self.0.clone())
     }
 
-    /// The counter of that name; names are the plugin's own and their number is capped.
+    /// The counter of that name. Names are the plugin's own, and there may be
+    /// [`Host::METRICS_MAX`] of each kind: what is counted under any further name, or under one
+    /// longer than [`Host::NAME_BYTES_MAX`], nobody sees.
     pub fn counter(&self, name: &str) -> Counter {
         self.0.counter(name)
     }
 
-    /// The gauge of that name; names are the plugin's own and their number is capped.
+    /// The gauge of that name; as for [`Host::counter`].
     pub fn gauge(&self, name: &str) -> Gauge {
         self.0.gauge(name)
     }
 
-    /// The histogram of that name; names are the plugin's own and their number is capped.
+    /// The histogram of that name; as for [`Host::counter`].
     pub fn histogram(&self, name: &str) -> Histogram {
         self.0.histogram(name)
     }
 
-    /// Publishes an event of the kind `kind`, such as `track_started`.
+    /// Publishes an event of the kind `kind`, such as `track_started`. Data that takes more than
+    /// [`Host::EVENT_BYTES_MAX`] as JSON is left out, and the event says how much it was; of a kind
+    /// the first [`Host::NAME_BYTES_MAX`] bytes are kept.
     pub fn event(&self, kind: &str, data: Value) {
-        self.0.event(kind, data);
+        let bytes = json_bytes(&data);
+        let data = if bytes <= Self::EVENT_BYTES_MAX {
+            data
+        } else {
+            json!({ "truncated": true, "bytes": bytes })
+        };
+        self.0.event(beginning(kind, Self::NAME_BYTES_MAX), data);
     }
 
-    /// Says that something works less well than it should, until [`Host::recovered`].
+    /// Says that something works less well than it should, until [`Host::recovered`]. One code
+    /// stands once, with what was said last; at most [`Host::DEGRADATIONS_MAX`] codes stand at a
+    /// time, and [`Host::TEXT_BYTES_MAX`] bytes of each text.
     pub fn degraded(
         &self,
         code: impl Into<Cow<'static, str>>,
         reason: impl Into<String>,
         hint: impl Into<String>,
     ) {
-        let (code, reason, hint) = (code.into(), reason.into(), hint.into());
+        let code = match code.into() {
+            Cow::Owned(code) => Cow::Owned(shortened(code, Self::NAME_BYTES_MAX)),
+            known => known,
+        };
+        let reason = shortened(reason.into(), Self::TEXT_BYTES_MAX);
+        let hint = shortened(hint.into(), Self::TEXT_BYTES_MAX);
         self.0.degraded(Degradation { code, reason, hint });
     }
 
@@ -150,31 +175,48 @@ impl Host {
     }
 
     /// A folder of the instance's own that outlives the process, or `None` where the host has
-    /// none that can be written.
+    /// none now: ask again each time, since a disk may come and go.
     pub fn state_dir(&self) -> Option<PathBuf> {
-        self.0.state_dir()
+        self.0.state_dir().ok()
     }
 
-    /// Replaces the file `name` in the state folder, wholly or not at all.
+    /// Replaces the file `name` in the state folder, wholly or not at all, whoever else writes it
+    /// at the same moment and whenever the process ends.
+    ///
+    /// Where the disk doesn't take it, the plugin is degraded by the code
+    /// [`Host::STATE_UNWRITABLE`] until a later write succeeds, and can go on with what it has in
+    /// memory.
     ///
     /// # Errors
-    /// When there is no state folder, `name` is more than a file name, or writing fails.
-    pub fn write_state(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        let folder = self.state_dir().ok_or_else(|| {
-            io::Error::new(io::ErrorKind::NotFound, "there is no state folder to write to")
-        })?;
-        if name.is_empty() || name.contains(['/', '\\']) || name.starts_with('.') {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                format!("{name:?} is not a file name"),
-            ));
+    /// [`StateError`] when there is no state folder, `name` is more than a file name, or writing
+    /// fails.
+    pub fn write_state(&self, name: &str, bytes: &[u8]) -> Result<(), StateError> {
+        let written = self.0.state_dir().and_then(|folder| state::replace(&folder, name, bytes));
+        match &written {
+            Ok(()) => self.recovered(Self::STATE_UNWRITABLE),
+            Err(StateError::Unwritable { path, source }) => {
+                let reason = format!("cannot write {}: {source}", path.display());
+                self.degraded(Self::STATE_UNWRITABLE, reason, StateError::REMEDY);
+            }
+            Err(_) => {}
         }
-        let unfinished = folder.join(format!(".{name}.new"));
-        let mut file = std::fs::File::create(&unfinished)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        std::fs::rename(unfinished, folder.join(name))
+        written
     }
+
+    /// Counters, gauges and histograms that a plugin may have, of each.
+    pub const METRICS_MAX: usize = 128;
+    /// Threads that a plugin may own at a time.
+    pub const THREADS_MAX: usize = 32;
+    /// Degradations that a plugin may report at a time.
+    pub const DEGRADATIONS_MAX: usize = 16;
+    /// The longest data of an event, in bytes of JSON.
+    pub const EVENT_BYTES_MAX: usize = 4096;
+    /// The longest name of a metric, kind of an event and code of a degradation, in bytes.
+    pub const NAME_BYTES_MAX: usize = 100;
+    /// The longest text of a degradation, in bytes.
+    pub const TEXT_BYTES_MAX: usize = 1000;
+    /// The code by which a plugin is degraded while its state can't be written.
+    pub const STATE_UNWRITABLE: &'static str = "state.unwritable";
 }
 
 impl Scope {
@@ -206,4 +248,36 @@ impl fmt::Debug for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Scope")
     }
+}
+
+/// How many bytes `value` takes as JSON.
+fn json_bytes(value: &Value) -> usize {
+    struct Count(usize);
+
+    impl Write for Count {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    let mut count = Count(0);
+    match serde_json::to_writer(&mut count, value) {
+        Ok(()) => count.0,
+        Err(_) => usize::MAX,
+    }
+}
+
+/// The first characters of `text` that fit into `bytes_max`.
+fn beginning(text: &str, bytes_max: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes_max)]
+}
+
+fn shortened(mut text: String, bytes_max: usize) -> String {
+    text.truncate(beginning(&text, bytes_max).len());
+    text
 }

@@ -62,6 +62,7 @@ mod requirement;
 mod response;
 mod source;
 mod source_uri;
+mod state;
 mod stream_info;
 pub mod testing;
 mod truth;
@@ -93,6 +94,7 @@ pub use source::{
     SourceFault, SourceInfo,
 };
 pub use source_uri::{SourceUri, SourceUriError};
+pub use state::StateError;
 pub use stream_info::StreamInfo;
 pub use truth::{Truth, TruthObject};
 pub use units::{Bytes, ParseUnitError, Polygon, Ratio, Seconds};

@@ -31,8 +31,9 @@ fn lone(name: &str, write_limit: Duration) -> (Output, Listener) {
         backoff: BackoffPolicy { first: wait, longest: wait },
         ..OutputLimits::default()
     };
-    let host = InstanceHost::new(name, None, |_| {});
-    let output = Output::start(name, spec, host, Sandbox::new(SandboxLimits::default()));
+    let sandbox = Sandbox::new(SandboxLimits::default());
+    let host = InstanceHost::new(name, None, &sandbox, |_| {});
+    let output = Output::start(name, spec, host, sandbox);
     let listener = output.listener();
     (output, listener)
 }

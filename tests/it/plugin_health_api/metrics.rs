@@ -179,6 +179,7 @@ fn what_plugins_count_themselves_cannot_break_the_format() {
             ("wait_ms".to_owned(), histogram(&[1.0])),
             ("step".to_owned(), histogram(&[0.5, 3000.0])),
         ]),
+        ..MetricsSnapshot::default()
     };
     let odd = "a \"b\" \\ \n c";
     let plugins = vec![plugin("tracker", own(1)), plugin(odd, own(2))];

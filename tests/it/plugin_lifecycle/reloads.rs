@@ -39,7 +39,7 @@ fn an_outcome_that_can_be_seen_is_the_end_of_its_load() {
     };
     let catalog = catalog();
     let entry = catalog.plugin("scripted").cloned();
-    let host = InstanceHost::new("p", None, |_| {});
+    let host = InstanceHost::new("p", None, &sandbox, |_| {});
     // What the instance reports never reaches its supervisor, as in the moment between an
     // outcome and its event.
     let (reports, _lost) = mpsc::channel();

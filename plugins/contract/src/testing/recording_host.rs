@@ -1,7 +1,7 @@
 use std::{
     any::Any,
     collections::BTreeMap,
-    io,
+    fs, io,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
@@ -10,10 +10,23 @@ use std::{
 use serde_json::Value;
 
 use crate::{
-    Counter, Degradation, Finding, Gauge, Histogram, Host, HostServices, Requirement, StopToken,
+    Counter, Degradation, Finding, Gauge, Histogram, Host, HostServices, Requirement, StateError,
+    StopToken,
 };
 
-/// A host that keeps what a plugin tells it. Cloning shares it.
+/// A host that keeps what a plugin tells it, within the limits that a [`Host`] has anywhere.
+/// Cloning shares it.
+///
+/// ```
+/// use keepsight_contract::testing::RecordingHost;
+///
+/// let recording = RecordingHost::new();
+/// let host = recording.host();
+/// host.counter("doors_opened").increment();
+/// host.degraded("door.jammed", "the door is jammed", "oil it");
+/// assert_eq!(host.counter("doors_opened").value(), 1);
+/// assert_eq!(recording.degraded()[0].code, "door.jammed");
+/// ```
 #[derive(Clone, Default)]
 pub struct RecordingHost(Arc<Mutex<Records>>);
 
@@ -28,6 +41,7 @@ struct Records {
     scopes_entered: usize,
     state_dir: Option<PathBuf>,
     finding: Option<Finding>,
+    checked: Vec<Requirement>,
 }
 
 impl RecordingHost {
@@ -65,6 +79,24 @@ impl RecordingHost {
         self.records().degraded.clone()
     }
 
+    /// What was asked for by [`Host::check`].
+    pub fn checked(&self) -> Vec<Requirement> {
+        self.records().checked.clone()
+    }
+
+    /// Names of the metrics that a person would see, sorted.
+    pub fn metric_names(&self) -> Vec<String> {
+        let records = self.records();
+        let counters = records.counters.keys();
+        let mut names: Vec<_> = counters
+            .chain(records.gauges.keys())
+            .chain(records.histograms.keys())
+            .cloned()
+            .collect();
+        names.sort();
+        names
+    }
+
     /// How often a foreign thread entered the plugin's scope.
     pub fn scopes_entered(&self) -> usize {
         self.records().scopes_entered
@@ -86,10 +118,16 @@ impl RecordingHost {
 
 impl HostServices for RecordingHost {
     fn spawn(&self, name: &str, task: Box<dyn FnOnce(StopToken) + Send>) -> io::Result<()> {
+        let mut records = self.records();
+        records.threads.retain(|(_, thread)| !thread.is_finished());
+        if records.threads.len() == Host::THREADS_MAX {
+            let limit = Host::THREADS_MAX;
+            return Err(io::Error::other(format!("the plugin has {limit} threads already")));
+        }
         let stop = StopToken::default();
         let token = stop.clone();
         let thread = thread::Builder::new().name(name.to_owned()).spawn(move || task(token))?;
-        self.records().threads.push((stop, thread));
+        records.threads.push((stop, thread));
         Ok(())
     }
 
@@ -99,15 +137,15 @@ impl HostServices for RecordingHost {
     }
 
     fn counter(&self, name: &str) -> Counter {
-        self.records().counters.entry(name.to_owned()).or_default().clone()
+        metric(&mut self.records().counters, name)
     }
 
     fn gauge(&self, name: &str) -> Gauge {
-        self.records().gauges.entry(name.to_owned()).or_default().clone()
+        metric(&mut self.records().gauges, name)
     }
 
     fn histogram(&self, name: &str) -> Histogram {
-        self.records().histograms.entry(name.to_owned()).or_default().clone()
+        metric(&mut self.records().histograms, name)
     }
 
     fn event(&self, kind: &str, data: Value) {
@@ -117,71 +155,37 @@ impl HostServices for RecordingHost {
     fn degraded(&self, degradation: Degradation) {
         let mut records = self.records();
         records.degraded.retain(|known| known.code != degradation.code);
-        records.degraded.push(degradation);
+        if records.degraded.len() < Host::DEGRADATIONS_MAX {
+            records.degraded.push(degradation);
+        }
     }
 
     fn recovered(&self, code: &str) {
         self.records().degraded.retain(|known| known.code != code);
     }
 
-    fn check(&self, _: &Requirement) -> Option<Finding> {
-        self.records().finding.clone()
+    fn check(&self, requirement: &Requirement) -> Option<Finding> {
+        let mut records = self.records();
+        records.checked.push(requirement.clone());
+        records.finding.clone()
     }
 
-    fn state_dir(&self) -> Option<PathBuf> {
-        self.records().state_dir.clone()
+    fn state_dir(&self) -> Result<PathBuf, StateError> {
+        let folder = self.records().state_dir.clone().ok_or(StateError::NoFolder)?;
+        match fs::create_dir_all(&folder) {
+            Ok(()) => Ok(folder),
+            Err(source) => Err(StateError::Unwritable { path: folder, source }),
+        }
     }
+}
+
+fn metric<M: Clone + Default>(metrics: &mut BTreeMap<String, M>, name: &str) -> M {
+    let is_new = !metrics.contains_key(name);
+    if is_new && (metrics.len() == Host::METRICS_MAX || name.len() > Host::NAME_BYTES_MAX) {
+        return M::default();
+    }
+    metrics.entry(name.to_owned()).or_default().clone()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_plugin_tells_is_kept() {
-        let recording = RecordingHost::new();
-        let host = recording.host();
-        host.counter("frames").add(2);
-        host.event("started", Value::Null);
-        host.degraded("slow", "too slow", "buy a faster one");
-        host.degraded("slow", "still too slow", "buy a faster one");
-        assert_eq!(host.counter("frames").value(), 2);
-        assert_eq!(recording.events(), [("started".to_owned(), Value::Null)]);
-        assert_eq!(recording.degraded().len(), 1);
-        host.recovered("slow");
-        assert!(recording.degraded().is_empty());
-        drop(host.scope().enter());
-        assert_eq!(recording.scopes_entered(), 1);
-    }
-
-    #[test]
-    fn threads_are_stopped_and_joined() {
-        let recording = RecordingHost::new();
-        recording
-            .host()
-            .spawn("waits", |stop| {
-                while !stop.is_stopped() {
-                    thread::yield_now();
-                }
-            })
-            .unwrap();
-        assert_eq!(recording.join_threads(), 0);
-    }
-
-    #[test]
-    fn state_is_replaced_wholly_or_refused() {
-        let nowhere = RecordingHost::new().host().write_state("x", b"y").unwrap_err();
-        assert_eq!(nowhere.kind(), io::ErrorKind::NotFound);
-        let folder = std::env::temp_dir().join(format!("keepsight-state-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let host = RecordingHost::with_state_dir(&folder).host();
-        host.write_state("counts", b"1").unwrap();
-        host.write_state("counts", b"2").unwrap();
-        assert_eq!(std::fs::read(folder.join("counts")).unwrap(), b"2");
-        for name in ["", "../x", "a/b", ".hidden"] {
-            let refused = host.write_state(name, b"").unwrap_err();
-            assert_eq!(refused.kind(), io::ErrorKind::InvalidInput, "{name}");
-        }
-        std::fs::remove_dir_all(folder).unwrap();
-    }
-}
+mod tests;
