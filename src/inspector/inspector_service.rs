@@ -2,7 +2,7 @@ use std::{
     collections::BTreeMap,
     path::PathBuf,
     sync::{Arc, OnceLock},
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use super::{
@@ -11,7 +11,7 @@ use super::{
     TransitionReport, Verdict, host_survey::HostSurvey, process_files::ProcessStatus,
 };
 use crate::{
-    loader::{DependencyChecker, InstanceReport, PluginInstance, PluginRegistry},
+    loader::{Clock, DependencyChecker, InstanceReport, PluginInstance, PluginRegistry},
     sandbox::Sandbox,
     streams::{self, MailboxMode, SourceState, Stream, StreamsRegistry},
     supervisor::Supervisor,
@@ -23,6 +23,7 @@ pub struct InspectorService {
     supervisor: Arc<Supervisor>,
     sandbox: Arc<Sandbox>,
     host: HostSurvey,
+    clock: Arc<dyn Clock>,
     streams: OnceLock<StreamsRegistry>,
     begun: Instant,
 }
@@ -36,14 +37,16 @@ impl InspectorService {
         checker: Arc<DependencyChecker>,
         state_dir: Option<PathBuf>,
     ) -> Self {
+        let clock = checker.clock().clone();
         let host = HostSurvey::new(checker, state_dir);
         Self {
             registry,
             supervisor,
             sandbox,
             host,
+            begun: clock.now(),
+            clock,
             streams: OnceLock::new(),
-            begun: Instant::now(),
         }
     }
 
@@ -84,7 +87,7 @@ impl InspectorService {
     pub fn host(&self) -> HostReport {
         let abandoned = self.sandbox.abandoned_total();
         HostReport {
-            uptime: self.begun.elapsed(),
+            uptime: self.age_of(self.begun),
             abandoned: abandoned.now,
             abandoned_ever: abandoned.ever,
             ..self.host.report()
@@ -93,7 +96,7 @@ impl InspectorService {
 
     /// Every stream, sorted by name.
     pub fn streams(&self) -> Vec<StreamReport> {
-        self.stream_reports().into_iter().map(describe_stream).collect()
+        self.stream_reports().into_iter().map(|each| describe_stream(each, &*self.clock)).collect()
     }
 
     /// Every number of the process.
@@ -101,7 +104,7 @@ impl InspectorService {
         let status = ProcessStatus::now();
         Metrics {
             process: ProcessMetrics {
-                uptime: self.begun.elapsed(),
+                uptime: self.age_of(self.begun),
                 abandoned: self.sandbox.abandoned_total(),
                 resident_bytes: status.resident_bytes,
                 threads: status.threads,
@@ -110,7 +113,10 @@ impl InspectorService {
             streams: self
                 .streams
                 .get()
-                .map(|streams| streams.streams().map(|each| stream_metrics(&each)).collect())
+                .map(|streams| {
+                    let now = self.clock.now();
+                    streams.streams().map(|each| stream_metrics(&each, now)).collect()
+                })
                 .unwrap_or_default(),
             outputs: Vec::new(),
         }
@@ -133,7 +139,7 @@ impl InspectorService {
 
     /// Whether everything critical is there.
     pub fn readiness(&self) -> Readiness {
-        let now = Instant::now();
+        let now = self.clock.now();
         let mut checks: Vec<ReadinessCheck> = self
             .registry
             .instances()
@@ -187,14 +193,14 @@ impl InspectorService {
     ) -> PluginInspection {
         let report = instance.report();
         let transitions = report.history.iter().map(|step| TransitionReport {
-            at: wall_time(step.at),
+            at: self.clock.label(step.at),
             from: step.from,
             to: step.to,
             event: step.event,
             cause: step.cause.clone(),
             generation: step.generation,
         });
-        let faults = report.faults.iter().map(|(at, fault)| (wall_time(*at), fault.clone()));
+        let faults = report.faults.iter().map(|(at, fault)| (self.clock.label(*at), fault.clone()));
         PluginInspection {
             plugin: report.plugin.clone(),
             findings: report.findings.clone(),
@@ -231,6 +237,10 @@ impl InspectorService {
         }
     }
 
+    fn age_of(&self, moment: Instant) -> Duration {
+        self.clock.now().saturating_duration_since(moment)
+    }
+
     fn stream_reports(&self) -> Vec<streams::StreamReport> {
         self.streams
             .get()
@@ -261,9 +271,9 @@ impl InspectorService {
             reason: trouble.then(|| report.cause.reason.clone()),
             code: trouble.then(|| report.cause.code.to_string()),
             hint: if trouble { report.cause.hint.filter(|hint| !hint.is_empty()) } else { None },
-            since: wall_time(report.since),
-            uptime: report.initialized_at.map(|at| at.elapsed()),
-            last_used: report.statistics.last_used.map(wall_time),
+            since: self.clock.label(report.since),
+            uptime: report.initialized_at.map(|at| self.age_of(at)),
+            last_used: report.statistics.last_used.map(|at| self.clock.label(at)),
             success_count: report.statistics.success_count,
             error_count: report.statistics.error_count,
             last_execution: report.statistics.last,
@@ -284,7 +294,7 @@ impl InspectorService {
     }
 }
 
-fn stream_metrics(stream: &Stream) -> StreamMetrics {
+fn stream_metrics(stream: &Stream, now: Instant) -> StreamMetrics {
     let report = stream.report();
     let feeds = report.feeds.into_iter().map(|feed| FeedMetrics {
         plugin: feed.plugin,
@@ -299,14 +309,14 @@ fn stream_metrics(stream: &Stream) -> StreamMetrics {
         scheme: stream.scheme().to_owned(),
         state: report.status.state,
         frames_in: report.status.frames_in,
-        last_frame_age: report.status.last_frame_age(Instant::now()),
+        last_frame_age: report.status.last_frame_age(now),
         reconnects: report.status.reconnects,
         plugins: feeds.collect(),
         own: stream.source_metrics(),
     }
 }
 
-fn describe_stream(report: streams::StreamReport) -> StreamReport {
+fn describe_stream(report: streams::StreamReport, clock: &dyn Clock) -> StreamReport {
     let status = &report.status;
     let info = status.info.as_ref();
     StreamReport {
@@ -314,7 +324,7 @@ fn describe_stream(report: streams::StreamReport) -> StreamReport {
         code: status.code.as_ref().map(|code| code.to_string()),
         reason: status.reason.clone(),
         hint: status.hint.clone(),
-        since: wall_time(status.since),
+        since: clock.label(status.since),
         device: info.map(|info| info.device.clone()),
         format: info.map(|info| info.format),
         size: info.map(|info| info.size),
@@ -326,7 +336,7 @@ fn describe_stream(report: streams::StreamReport) -> StreamReport {
         },
         frames_in: status.frames_in,
         frames_dropped: report.feeds.iter().map(|feed| feed.dropped).sum(),
-        last_frame_age: status.last_frame_age(Instant::now()),
+        last_frame_age: status.last_frame_age(clock.now()),
         reconnects: status.reconnects,
         critical: report.critical,
         plugins: report
@@ -361,12 +371,6 @@ fn verdict(ready: bool, now: Instant, since: Instant, grace: Duration) -> Verdic
     } else {
         Verdict::NotReady
     }
-}
-
-/// The wall clock's label for a moment of the monotonic one.
-fn wall_time(at: Instant) -> SystemTime {
-    let now = SystemTime::now();
-    now.checked_sub(at.elapsed()).unwrap_or(now)
 }
 
 /// Faults that end the process in spite of the thread tier.

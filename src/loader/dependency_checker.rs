@@ -10,7 +10,7 @@ use std::{
 use keepsight_contract::{Finding, PROBES, Probe, ProbeCheck, Requirement};
 use serde_json::Value;
 
-use super::{ProbeProgram, child_probe::SurveyError};
+use super::{Clock, ProbeProgram, SystemClock, child_probe::SurveyError};
 use crate::sandbox::{Phase, RunFault, Sandbox, SandboxScope};
 
 /// Holds requirements against what is there, by the probes of this binary.
@@ -18,6 +18,7 @@ pub struct DependencyChecker {
     sandbox: Arc<Sandbox>,
     program: ProbeProgram,
     limit: Duration,
+    clock: Arc<dyn Clock>,
     known: Mutex<Known>,
 }
 
@@ -38,7 +39,17 @@ struct Hung {
 impl DependencyChecker {
     /// A checker whose probes have `limit` each; those that need a child process start `program`.
     pub fn new(sandbox: Arc<Sandbox>, program: ProbeProgram, limit: Duration) -> Self {
-        Self { sandbox, program, limit, known: Mutex::default() }
+        Self { sandbox, program, limit, clock: Arc::new(SystemClock), known: Mutex::default() }
+    }
+
+    /// The same checker by another clock; the instances that it serves go by that one too.
+    pub fn with_clock(self, clock: Arc<dyn Clock>) -> Self {
+        Self { clock, ..self }
+    }
+
+    /// By which it knows how old a report is.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
     }
 
     /// Whether `requirement` is met. Never fails: what could not be found out is unmet.
@@ -87,12 +98,12 @@ impl DependencyChecker {
             return Finding::unmet(
                 "dependency.probe_hung",
                 subject,
-                format!("the check has not returned for {:?}", hung.since.elapsed()),
+                format!("the check has not returned for {:.0?}", self.age_of(hung.since)),
                 "a driver or a file system hangs; look at the kernel's log, then restart",
             );
         }
         let returned = Arc::new(AtomicBool::new(false));
-        let hung = Hung { since: Instant::now(), returned: returned.clone() };
+        let hung = Hung { since: self.clock.now(), returned: returned.clone() };
         let asked = requirement.clone();
         let outcome = self.sandbox.run_once(
             &name,
@@ -147,13 +158,17 @@ impl DependencyChecker {
 
     fn look(&self, kind: &'static str) -> Result<Value, SurveyError> {
         if let Some((at, report)) = self.known().surveys.get(kind)
-            && at.elapsed() < SURVEY_AGE_MAX
+            && self.age_of(*at) < SURVEY_AGE_MAX
         {
             return Ok(report.clone());
         }
         let report = self.program.survey(kind, self.limit)?;
-        self.known().surveys.insert(kind, (Instant::now(), report.clone()));
+        self.known().surveys.insert(kind, (self.clock.now(), report.clone()));
         Ok(report)
+    }
+
+    fn age_of(&self, moment: Instant) -> Duration {
+        self.clock.now().saturating_duration_since(moment)
     }
 
     fn still_hung(&self, key: &str) -> Option<Hung> {

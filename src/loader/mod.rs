@@ -14,6 +14,7 @@
 mod backoff;
 mod catalog;
 mod child_probe;
+mod clock;
 mod dependency_checker;
 mod generation;
 mod instance_host;
@@ -29,6 +30,7 @@ mod tool_calls;
 pub use backoff::{Backoff, BackoffPolicy};
 pub use catalog::{Bundled, Catalog, CatalogEntry, CatalogError};
 pub use child_probe::ProbeProgram;
+pub use clock::{Clock, SystemClock};
 pub use dependency_checker::DependencyChecker;
 pub use generation::Generation;
 pub use instance_host::{HostEvent, InstanceHost, MetricsSnapshot};

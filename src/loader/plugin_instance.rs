@@ -14,8 +14,8 @@ use std::{
 use keepsight_contract::{Degradation, Finding, Host, Manifest, PluginFunctions};
 
 use super::{
-    CatalogEntry, DependencyChecker, Fault, Generation, HostEvent, InstanceHost, InstanceSpec,
-    RunStatistics, ToolCall, ToolError, ToolOutcome, statistics::StatisticsSnapshot,
+    CatalogEntry, Clock, DependencyChecker, Fault, Generation, HostEvent, InstanceHost,
+    InstanceSpec, RunStatistics, ToolCall, ToolError, ToolOutcome, statistics::StatisticsSnapshot,
     tool_calls::ToolPool,
 };
 use crate::{
@@ -174,7 +174,7 @@ impl PluginInstance {
         host.set_scope(scope.clone());
         host.set_checker(checker.clone());
         let life = Life {
-            manager: LifecycleManager::new(Instant::now()),
+            manager: LifecycleManager::new(checker.clock().now()),
             scope,
             current: None,
             quarantined: false,
@@ -248,6 +248,11 @@ impl PluginInstance {
     /// Its metrics and degradations.
     pub fn services(&self) -> &Arc<InstanceHost> {
         &self.host
+    }
+
+    /// By which its waits are and its times are noted: its checker's.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        self.checker.clock()
     }
 
     /// Whose work its threads do now.
@@ -332,14 +337,14 @@ impl PluginInstance {
     /// Waits while generation `number` is the present one, until `wake` was called and `is_over`
     /// says so, or `limit` is over.
     pub fn wait_while_present(&self, number: u64, limit: Duration, is_over: impl Fn() -> bool) {
-        let end = Instant::now() + limit;
+        let end = self.clock().now() + limit;
         let mut life = self.life();
         while life.current.as_ref().is_some_and(|current| current.number == number) && !is_over() {
-            let left = end.saturating_duration_since(Instant::now());
+            let left = end.saturating_duration_since(self.clock().now());
             if left.is_zero() {
                 return;
             }
-            life = self.wait_changed(life, left);
+            life = self.wait_changed(life, self.clock().patience(left));
         }
     }
 
@@ -366,7 +371,7 @@ impl PluginInstance {
     /// Counts a run, by the code of its `error` where it gave none; says how many have failed in
     /// a row.
     pub fn record_run(&self, error: Option<&'static str>, took: Duration) -> u32 {
-        self.statistics.record(error, took, Instant::now())
+        self.statistics.record(error, took, self.clock().now())
     }
 
     /// A session of `generation` ended by a fault.
@@ -388,7 +393,7 @@ impl PluginInstance {
         let (ended, step) = {
             let mut life = self.life();
             let broken = LifecycleEvent::Broken;
-            let step = life.manager.apply_stamped(generation, broken, cause, Instant::now());
+            let step = life.manager.apply_stamped(generation, broken, cause, self.clock().now());
             let Ok(step) = step else { return };
             self.note_change();
             (life.current.take(), step)
@@ -410,7 +415,8 @@ impl PluginInstance {
             if self.is_retired() {
                 return false;
             }
-            let Ok(step) = life.manager.apply(event, event, Instant::now()) else { return false };
+            let now = self.clock().now();
+            let Ok(step) = life.manager.apply(event, event, now) else { return false };
             self.note_change();
             life.quarantined = false;
             let ended = life.current.take();
@@ -588,7 +594,7 @@ impl PluginInstance {
                 }
                 Err((event, cause)) => (event, cause, None),
             };
-            let now = Instant::now();
+            let now = self.clock().now();
             let step = life.manager.apply_stamped(number, event, cause, now);
             if step.is_ok() {
                 self.note_change();
@@ -623,7 +629,7 @@ impl PluginInstance {
             if life.faults.len() == FAULTS_KEPT {
                 life.faults.pop_front();
             }
-            life.faults.push_back((Instant::now(), fault.clone()));
+            life.faults.push_back((self.clock().now(), fault.clone()));
         }
         self.host.tell(HostEvent::Faulted { instance: Arc::from(self.name()), generation, fault });
     }
@@ -641,7 +647,7 @@ impl PluginInstance {
 
     fn step(&self, life: &mut Life, event: LifecycleEvent, cause: impl Into<Cause>) {
         // A step that has no place is counted by the manager, and changes nothing.
-        if life.manager.apply(event, cause, Instant::now()).is_ok() {
+        if life.manager.apply(event, cause, self.clock().now()).is_ok() {
             self.note_change();
         }
     }

@@ -13,8 +13,8 @@ use crate::{
     api::EventLog,
     config::{Config, Mode, PluginConfig, Settings, StreamConfig},
     loader::{
-        BackoffPolicy, Catalog, DependencyChecker, InstanceEvent, InstanceHost, InstanceLimits,
-        InstanceSpec, PluginInstance, PluginRegistry,
+        BackoffPolicy, Catalog, Clock, DependencyChecker, InstanceEvent, InstanceHost,
+        InstanceLimits, InstanceSpec, PluginInstance, PluginRegistry,
     },
     sandbox::{Phase, Sandbox},
     streams::{FeedSpec, MailboxMode, StreamError, StreamLimits, StreamSpec},
@@ -72,6 +72,7 @@ pub(super) fn streams(
     sandbox: &Arc<Sandbox>,
     registry: &PluginRegistry,
     pace: Pace,
+    clock: &Arc<dyn Clock>,
     log: &Arc<EventLog>,
 ) -> Result<Vec<Planned>, StartError> {
     let plan = |(name, stream): (&String, &StreamConfig)| {
@@ -103,6 +104,7 @@ pub(super) fn streams(
             grace: stream.grace,
             feeds,
             limits: StreamLimits::default(),
+            clock: clock.clone(),
             on_change: {
                 let log = log.clone();
                 Arc::new(move |stream, status| publishing::stream_change(&log, stream, status))

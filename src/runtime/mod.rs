@@ -19,7 +19,9 @@ use crate::{
     api::EventLog,
     config::Config,
     inspector::InspectorService,
-    loader::{Catalog, DependencyChecker, LastCrash, PluginRegistry, ProbeProgram},
+    loader::{
+        Catalog, Clock, DependencyChecker, LastCrash, PluginRegistry, ProbeProgram, SystemClock,
+    },
     outputs::{Output, OutputError},
     sandbox::{Sandbox, SandboxLimits, install_panic_hook},
     streams::{Listener, Stream, StreamError, StreamsRegistry},
@@ -93,18 +95,33 @@ impl Runtime {
         catalog: &Catalog,
         options: RuntimeOptions,
     ) -> Result<Self, StartError> {
+        Self::with_clock(config, catalog, options, Arc::new(SystemClock))
+    }
+
+    /// The same by another clock: restarts, probes, and what is opened again come when that one
+    /// says so. Time limits of plugin code stay the machine's.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_clock(
+        config: &Config,
+        catalog: &Catalog,
+        options: RuntimeOptions,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, StartError> {
         install_panic_hook();
         let sandbox = Sandbox::new(SandboxLimits::default());
         let limits = &config.runtime.limits;
         let checker = DependencyChecker::new(sandbox.clone(), options.probe_program, limits.probe);
-        let checker = Arc::new(checker);
+        let checker = Arc::new(checker.with_clock(clock.clone()));
         let (events, reported) = mpsc::channel();
         let log = Arc::new(EventLog::default());
         let registry = assembly::instances(config, catalog, &sandbox, &checker, &events, &log);
-        let planned = assembly::streams(config, catalog, &sandbox, &registry, options.pace, &log)?;
+        let pace = options.pace;
+        let planned = assembly::streams(config, catalog, &sandbox, &registry, pace, &clock, &log)?;
         let planned_outputs = result_outputs::plan(config, catalog, &sandbox)?;
         let policies = assembly::restart_policies(config);
-        let supervisor = Supervisor::start(registry.clone(), policies, reported);
+        let supervisor = Supervisor::start(registry.clone(), policies, reported, clock);
         let supervisor = Arc::new(supervisor.map_err(StartError::Thread)?);
         let inspector = InspectorService::new(
             registry.clone(),

@@ -135,7 +135,7 @@ fn run(
     mut source: Box<dyn ErasedSource>,
     sequence: &mut Sequence,
 ) -> End {
-    let round = stream.next_round(Instant::now());
+    let round = stream.next_round(stream.clock.now());
     let end = frames(stream, seat, source.as_mut(), sequence, round);
     close(stream, seat, source);
     end
@@ -149,7 +149,8 @@ fn frames(
     mut round: u64,
 ) -> End {
     let live = stream.status().info.is_none_or(|info| info.live);
-    let mut quiet_since = Instant::now();
+    let mut quiet_since = stream.clock.now();
+    let quiet_for = |since: Instant| stream.clock.now().saturating_duration_since(since);
     loop {
         if stream.is_stopped() || seat.stop_requested() {
             return End::Stopped;
@@ -170,24 +171,24 @@ fn frames(
         match event {
             SourceEvent::Frame(frame) => {
                 bring(stream, sequence.number(frame), round);
-                quiet_since = Instant::now();
+                quiet_since = stream.clock.now();
             }
             SourceEvent::Restarted(frame) => {
                 round = stream.begin_round();
                 bring(stream, sequence.number(frame), round);
-                quiet_since = Instant::now();
+                quiet_since = stream.clock.now();
             }
             SourceEvent::Ended if live => {
                 failed(stream, &SourceError::new(SourceFault::Lost, "the source has ended"));
                 return End::Again;
             }
             SourceEvent::Ended => return End::Finished,
-            _ if live && quiet_since.elapsed() > stream.limits.given_up => {
-                failed(stream, &stalled(quiet_since.elapsed()));
+            _ if live && quiet_for(quiet_since) > stream.limits.given_up => {
+                failed(stream, &stalled(quiet_for(quiet_since)));
                 return End::Again;
             }
-            _ if live && quiet_since.elapsed() > stream.limits.stalled => {
-                note_stall(stream, quiet_since.elapsed());
+            _ if live && quiet_for(quiet_since) > stream.limits.stalled => {
+                note_stall(stream, quiet_for(quiet_since));
             }
             _ => {}
         }

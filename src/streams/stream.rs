@@ -16,7 +16,7 @@ use super::{
     session, source_worker,
 };
 use crate::{
-    loader::{Backoff, InstanceHost, MetricsSnapshot},
+    loader::{Backoff, Clock, InstanceHost, MetricsSnapshot},
     sandbox::{Sandbox, Worker},
 };
 
@@ -32,6 +32,7 @@ pub(super) struct StreamShared {
     pub(super) registration: SourceRegistration,
     pub(super) host: Arc<InstanceHost>,
     pub(super) sandbox: Arc<Sandbox>,
+    pub(super) clock: Arc<dyn Clock>,
     pub(super) feeds: Vec<Feed>,
     /// Feeds that see a frame first.
     pub(super) first: Vec<usize>,
@@ -119,7 +120,7 @@ impl Stream {
         let parts = StreamParts {
             critical: spec.critical,
             grace: spec.grace,
-            status: StreamStatus::new(Instant::now()),
+            status: StreamStatus::new(spec.clock.now()),
             backoff: Backoff::new(spec.limits.backoff, &spec.name),
             lost_at: None,
             newest: None,
@@ -135,6 +136,7 @@ impl Stream {
             registration,
             host,
             sandbox,
+            clock: spec.clock,
             feeds,
             first,
             listeners,
@@ -269,14 +271,14 @@ impl StreamShared {
 
     /// Waits for `time`, or until the stream is stopped; says whether it is.
     pub(super) fn pause(&self, time: Duration) -> bool {
-        let end = Instant::now() + time;
+        let end = self.clock.now() + time;
         let mut parts = self.parts();
         while !parts.stopped {
-            let left = end.saturating_duration_since(Instant::now());
+            let left = end.saturating_duration_since(self.clock.now());
             if left.is_zero() {
                 return false;
             }
-            parts = self.wait(parts, left);
+            parts = self.wait(parts, self.clock.patience(left));
         }
         true
     }
@@ -288,7 +290,7 @@ impl StreamShared {
     pub(super) fn update<R>(&self, change: impl FnOnce(&mut StreamStatus, Instant) -> R) -> R {
         let mut parts = self.parts();
         let before = (parts.status.state, parts.status.code.clone());
-        let result = change(&mut parts.status, Instant::now());
+        let result = change(&mut parts.status, self.clock.now());
         let same = (parts.status.state, &parts.status.code) == (before.0, &before.1);
         let changed = (!same).then(|| parts.status.clone());
         drop(parts);
@@ -312,7 +314,7 @@ impl StreamShared {
     pub(super) fn next_reconnect(&self) -> Duration {
         let mut parts = self.parts();
         parts.status.reconnects += 1;
-        parts.lost_at.get_or_insert_with(Instant::now);
+        parts.lost_at.get_or_insert_with(|| self.clock.now());
         parts.backoff.next_wait()
     }
 

@@ -4,7 +4,7 @@ use keepsight_contract::{CaptureWish, SourceUri};
 use serde_json::Value;
 
 use super::{MailboxMode, StatusListener};
-use crate::loader::{BackoffPolicy, PluginInstance};
+use crate::loader::{BackoffPolicy, Clock, PluginInstance};
 
 /// What a stream is configured to be.
 pub struct StreamSpec {
@@ -24,6 +24,8 @@ pub struct StreamSpec {
     pub feeds: Vec<FeedSpec>,
     /// Time limits.
     pub limits: StreamLimits,
+    /// By which its source and sessions are opened again.
+    pub clock: Arc<dyn Clock>,
     /// Told of each change of its source's state.
     pub on_change: StatusListener,
 }

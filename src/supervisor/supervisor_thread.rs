@@ -8,7 +8,7 @@ use std::{
 use super::{RestartLedger, RestartPolicy, Verdict};
 use crate::{
     lifecycle::{Cause, LifecycleEvent, LifecycleState},
-    loader::{Fault, InstanceEvent, PluginInstance, PluginRegistry, because},
+    loader::{Clock, Fault, InstanceEvent, PluginInstance, PluginRegistry, because},
 };
 
 /// Watches over the instances of a registry from a thread of its own.
@@ -21,6 +21,8 @@ pub struct Supervisor {
 struct Shared {
     registry: PluginRegistry,
     cases: Mutex<BTreeMap<String, Case>>,
+    clock: Arc<dyn Clock>,
+    /// By the machine's clock, whatever the other one says.
     progress: Mutex<Instant>,
 }
 
@@ -73,7 +75,7 @@ pub enum ReloadError {
 
 impl Supervisor {
     /// Begins to supervise `registry`, whose instances report on `events`; `policies` are by
-    /// instance, the default policy serves the others.
+    /// instance, the default policy serves the others. What is due when goes by `clock`.
     ///
     /// # Errors
     /// When the system has no thread to give.
@@ -81,6 +83,7 @@ impl Supervisor {
         registry: PluginRegistry,
         mut policies: BTreeMap<String, RestartPolicy>,
         events: mpsc::Receiver<InstanceEvent>,
+        clock: Arc<dyn Clock>,
     ) -> std::io::Result<Self> {
         let case = |instance: Arc<PluginInstance>| {
             let name = instance.name().to_owned();
@@ -89,7 +92,8 @@ impl Supervisor {
             (name, Case { ledger, due: None, reload: false, loading: false })
         };
         let cases = Mutex::new(registry.instances().map(case).collect());
-        let shared = Arc::new(Shared { registry, cases, progress: Mutex::new(Instant::now()) });
+        let progress = Mutex::new(Instant::now());
+        let shared = Arc::new(Shared { registry, cases, clock, progress });
         let (stop, stopped) = mpsc::channel();
         let thread = {
             let shared = shared.clone();
@@ -174,7 +178,8 @@ impl Supervisor {
     pub fn supervision(&self, name: &str) -> Supervision {
         let cases = self.shared.cases();
         let Some(case) = cases.get(name) else { return Supervision::default() };
-        let left = |(at, _): (Instant, _)| at.saturating_duration_since(Instant::now());
+        let now = self.shared.clock.now();
+        let left = |(at, _): (Instant, _)| at.saturating_duration_since(now);
         Supervision { restarts: case.ledger.restarts_total(), next_attempt_in: case.due.map(left) }
     }
 
@@ -223,7 +228,7 @@ impl Shared {
                 _ => return,
             }
             self.start_what_is_due();
-            let wait = self.time_to_next().min(ROUND_MAX);
+            let wait = self.clock.patience(self.time_to_next().min(ROUND_MAX));
             match events.recv_timeout(wait) {
                 Ok(event) => self.take(event),
                 Err(mpsc::RecvTimeoutError::Timeout) => {}
@@ -234,7 +239,7 @@ impl Shared {
     }
 
     fn take(self: &Arc<Self>, event: InstanceEvent) {
-        let now = Instant::now();
+        let now = self.clock.now();
         match event {
             InstanceEvent::LoadEnded { name } => {
                 if let Some(case) = self.cases().get_mut(&name) {
@@ -281,7 +286,7 @@ impl Shared {
     }
 
     fn start_what_is_due(self: &Arc<Self>) {
-        let now = Instant::now();
+        let now = self.clock.now();
         let due: Vec<(String, LifecycleEvent)> = {
             let mut cases = self.cases();
             let ready = cases.iter_mut().filter(|(_, case)| !case.reload);
@@ -314,7 +319,8 @@ impl Shared {
             tracing::error!(plugin = %instance.name(), %error, "no thread to load a plugin on");
             if let Some(case) = self.cases().get_mut(instance.name()) {
                 case.loading = false;
-                case.due = Some((Instant::now() + REPROBE_EVERY, LifecycleEvent::RestartDue));
+                let then = self.clock.now() + REPROBE_EVERY;
+                case.due = Some((then, LifecycleEvent::RestartDue));
             }
         }
     }
@@ -358,7 +364,7 @@ impl Shared {
     }
 
     fn time_to_next(&self) -> Duration {
-        let now = Instant::now();
+        let now = self.clock.now();
         let cases = self.cases();
         let left = |case: &Case| case.due.map(|(at, _)| at.saturating_duration_since(now));
         cases.values().filter_map(left).min().unwrap_or(ROUND_MAX)

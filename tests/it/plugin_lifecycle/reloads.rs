@@ -9,7 +9,7 @@ use std::{
 use keepsight::{
     loader::{
         DependencyChecker, InstanceHost, InstanceLimits, InstanceSpec, PluginInstance,
-        PluginRegistry, ProbeProgram,
+        PluginRegistry, ProbeProgram, SystemClock,
     },
     sandbox::{Sandbox, SandboxLimits},
     supervisor::Supervisor,
@@ -47,7 +47,8 @@ fn an_outcome_that_can_be_seen_is_the_end_of_its_load() {
     let instance =
         PluginInstance::new(spec, entry, String::new(), sandbox, Arc::new(checker), host, reports);
     let registry = PluginRegistry::new([instance.clone()]);
-    let supervisor = Supervisor::start(registry, BTreeMap::new(), events).unwrap();
+    let supervisor =
+        Supervisor::start(registry, BTreeMap::new(), events, Arc::new(SystemClock)).unwrap();
     supervisor.load_all();
     assert!(instance.wait_outcome(LONGEST));
     supervisor.reload("p").unwrap();
