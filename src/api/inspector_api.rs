@@ -73,6 +73,7 @@ struct TimeLimitsItem {
     init: f64,
     frame: f64,
     call: f64,
+    session: f64,
     close: f64,
 }
 
@@ -231,6 +232,7 @@ fn inspection_item(inspection: &PluginInspection, with_backtraces: bool) -> Insp
             init: seconds(limits.init),
             frame: seconds(limits.frame),
             call: seconds(limits.call),
+            session: seconds(limits.session),
             close: seconds(limits.close),
         },
         last_crash: inspection.last_crash.as_ref().map(|crash| LastCrashItem {

@@ -111,8 +111,12 @@ fn body_schema(body: BodyKind) -> Value {
     match body {
         BodyKind::Args => {
             let picture = "a JPEG or PNG in base64, for a tool that takes a picture";
-            let schema = json!({ "type": "string", "description": picture });
-            object("args", json!({ "type": "object", "properties": { "frame_base64": schema } }))
+            let session = "calls of one name share a session, which is kept for a while";
+            let properties = json!({
+                "frame_base64": { "type": "string", "description": picture },
+                "session": { "type": "string", "description": session },
+            });
+            object("args", json!({ "type": "object", "properties": properties }))
         }
         BodyKind::Key => object("key", json!({ "type": "string" })),
     }

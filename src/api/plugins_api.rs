@@ -13,7 +13,10 @@ use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap as _};
 use serde_json::{Map, Value, json};
 
 use super::{Backend, ToolCall, ToolError, ToolOutcome};
-use crate::health::{Reply, plugin_not_found};
+use crate::{
+    health::{Reply, plugin_not_found},
+    loader::{NoSessionName, SessionName},
+};
 
 /// The manifest as the clients know it: what only the runtime reads is left out.
 #[derive(Serialize)]
@@ -121,8 +124,9 @@ fn call(
             retry_after: report.next_attempt_in,
         });
     }
+    let session = args.remove("session").map(session_name).transpose()?;
     let frame = args.remove("frame_base64").map(picture).transpose()?;
-    let call = ToolCall { tool: tool.to_owned(), args: Value::Object(args), frame };
+    let call = ToolCall { tool: tool.to_owned(), args: Value::Object(args), frame, session };
     backend.run_tool(plugin, call)
 }
 
@@ -132,6 +136,12 @@ pub(super) fn reload(backend: &dyn Backend, plugin: &str) -> Reply {
         Ok(()) => Reply::ok(&json!({ "status": "reloaded", "plugin": plugin })),
         Err(error) => error.reply(),
     }
+}
+
+/// The session that a call belongs to.
+fn session_name(value: Value) -> Result<SessionName, ToolError> {
+    let name = value.as_str().unwrap_or_default().parse();
+    name.map_err(|error: NoSessionName| ToolError::BadArguments { reason: error.to_string() })
 }
 
 /// The picture of a JPEG or PNG in base64, with or without a data-URL prefix.

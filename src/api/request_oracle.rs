@@ -316,7 +316,7 @@ mod tests {
         "GET /v1/plugins/running/health\nhost: door.example\n\n",
         "GET /v1/plugins/failed/manifest\nhost: 127.0.0.1\n\n",
         "GET /v1/plugins/running/manifest\nhost: localhost\n\n",
-        "POST /v1/plugins/running/tools/do/run\nhost: localhost\nx-api-key: key\n\n{\"args\":{\"a\":1}}",
+        "POST /v1/plugins/running/tools/do/run\nhost: localhost\nx-api-key: key\n\n{\"args\":{\"a\":1,\"session\":\"s\"}}",
         "POST /v1/plugins/running/tools/do/run\nhost: localhost\nx-api-key: key\n\n\
          {\"args\":{\"error\":\"fault\"}}",
         "POST /v1/plugins/running/tools/do/run\nhost: localhost\n\n\

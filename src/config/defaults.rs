@@ -105,6 +105,7 @@ impl Default for RuntimeLimits {
             init: Duration::from_secs(120),
             frame: Duration::from_secs(5),
             call: Duration::from_secs(30),
+            session: Duration::from_secs(60),
             shutdown: Duration::from_secs(5),
         }
     }

@@ -95,6 +95,8 @@ pub struct RuntimeLimits {
     pub frame: Duration,
     /// A plugin's `run` on a call by HTTP.
     pub call: Duration,
+    /// How long a session that calls keep may be without a call.
+    pub session: Duration,
     /// Everything's end.
     pub shutdown: Duration,
 }

@@ -174,13 +174,14 @@ fn runtime(root: &Section<'_>) -> Result<RuntimeConfig, ConfigError> {
         section.parsed("on_lost_containment", "\"exit\" or \"report\"")?,
     );
     set(&mut runtime.strict, section.flag("strict")?);
-    let known = ["probe", "init", "frame", "call", "shutdown"];
+    let known = ["probe", "init", "frame", "call", "session", "shutdown"];
     if let Some(section) = section.section("limits", "[runtime.limits]", &known)? {
         let limits = &mut runtime.limits;
         set(&mut limits.probe, section.time("probe")?);
         set(&mut limits.init, section.time("init")?);
         set(&mut limits.frame, section.time("frame")?);
         set(&mut limits.call, section.time("call")?);
+        set(&mut limits.session, section.time("session")?);
         set(&mut limits.shutdown, section.time("shutdown")?);
     }
     Ok(runtime)

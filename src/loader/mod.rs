@@ -12,6 +12,8 @@
 //! do).
 
 mod backoff;
+mod call_queue;
+mod call_sessions;
 mod catalog;
 mod child_probe;
 mod clock;
@@ -28,6 +30,7 @@ mod statistics;
 mod tool_calls;
 
 pub use backoff::{Backoff, BackoffPolicy};
+pub use call_queue::{NoSessionName, SessionName};
 pub use catalog::{Bundled, Catalog, CatalogEntry, CatalogError};
 pub use child_probe::ProbeProgram;
 pub use clock::{Clock, SystemClock};

@@ -438,7 +438,8 @@ impl PluginInstance {
     fn drain(&self, leaving: &Weak<Generation>, limit: Duration) {
         let end = Instant::now() + limit;
         let mut life = self.life();
-        while leaving.upgrade().is_some_and(|generation| generation.users.load(Relaxed) > 0) {
+        let in_use = |generation: Arc<Generation>| generation.users.load(Relaxed) > 0;
+        while leaving.upgrade().is_some_and(in_use) || self.pool.sessions_end() {
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return;

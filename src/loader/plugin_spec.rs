@@ -28,6 +28,8 @@ pub struct InstanceLimits {
     pub frame: Duration,
     /// One call by HTTP.
     pub call: Duration,
+    /// A session that is kept for calls, without a call.
+    pub session: Duration,
     /// Dropping a session or the instance.
     pub close: Duration,
     /// What it and all of its sessions may have together, in bytes; `None` for no limit. It holds
@@ -55,6 +57,7 @@ impl Default for InstanceLimits {
             init: Duration::from_secs(120),
             frame: Duration::from_secs(5),
             call: Duration::from_secs(30),
+            session: Duration::from_secs(60),
             close: Duration::from_secs(5),
             memory: None,
         }

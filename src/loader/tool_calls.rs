@@ -1,14 +1,18 @@
 use std::{
-    collections::VecDeque,
+    collections::BTreeMap,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc},
     time::{Duration, Instant},
 };
 
-use keepsight_contract::{CallError, Frame, Request, Response, StreamInfo};
+use keepsight_contract::{Frame, Response};
 use serde_json::Value;
 
-use super::{Attachment, Fault, Generation, PluginInstance, ToolError, call_error_code};
-use crate::sandbox::{Phase, RunFault, Worker, WorkerSeat};
+use super::{
+    Attachment, Fault, Generation, PluginInstance, SessionName, ToolError,
+    call_queue::{CallQueue, Next, WorkerId},
+    call_sessions::{CallSession, of_fault},
+};
+use crate::sandbox::{RunFault, Worker, WorkerSeat};
 
 /// A call by HTTP.
 #[derive(Clone, Debug)]
@@ -19,6 +23,8 @@ pub struct ToolCall {
     pub args: Value,
     /// The picture that came with them.
     pub frame: Option<Frame>,
+    /// The session that it belongs to, which is kept for later calls; `None` for one of its own.
+    pub session: Option<SessionName>,
 }
 
 /// What came of a call.
@@ -30,8 +36,11 @@ pub struct ToolOutcome {
     pub took: Duration,
 }
 
-/// A few workers with a bounded queue, so that calls by HTTP never wait behind a stream. Each
-/// call has a session of its own.
+/// A few workers with a bounded queue, so that calls by HTTP never wait behind a stream.
+///
+/// A call has a session of its own, or names one that is kept: on the worker that opened it, until
+/// nobody asked for it for a while, its plugin is built anew or that worker is given up. The next
+/// call of that name opens another then.
 pub(super) struct ToolPool {
     parts: Mutex<PoolParts>,
     changed: Condvar,
@@ -39,10 +48,11 @@ pub(super) struct ToolPool {
 
 #[derive(Default)]
 struct PoolParts {
-    queue: VecDeque<Job>,
+    queue: CallQueue<Job>,
     workers: Vec<Worker>,
     workers_alive: usize,
     workers_idle: usize,
+    workers_ever: u64,
     stopped: bool,
 }
 
@@ -52,13 +62,23 @@ struct Job {
     reply: Reply,
 }
 
+/// What a worker is to do next.
+enum Task {
+    Run(Option<SessionName>, Job),
+    Close(SessionName),
+    End,
+}
+
 /// What a worker works on; the watchdog takes it when the worker is late.
 #[derive(Default)]
 struct InWork {
+    /// Gone once the call was answered: what ends then is its session.
     reply: Option<Reply>,
     attached: Option<Attachment>,
     generation: u64,
 }
+
+type Working = Arc<Mutex<InWork>>;
 
 /// Answers one caller, once; whoever is second finds it answered.
 #[derive(Clone)]
@@ -76,23 +96,27 @@ impl ToolPool {
         self: &Arc<Self>,
         instance: &Arc<PluginInstance>,
         generation: Arc<Generation>,
-        call: ToolCall,
+        mut call: ToolCall,
     ) -> Result<ToolOutcome, ToolError> {
         let (sender, answered) = mpsc::sync_channel(1);
         let reply = Reply(Arc::new(Mutex::new(Some(sender))));
-        {
+        let start = {
             let mut parts = self.parts();
+            if parts.stopped {
+                return Err(stopped());
+            }
             if parts.queue.len() >= QUEUE_LENGTH {
                 return Err(ToolError::QueueFull);
             }
-            parts.queue.push_back(Job { call, generation, reply: reply.clone() });
-            if parts.workers_idle < parts.queue.len() && parts.workers_alive < WORKERS {
-                parts.workers_alive += 1;
-                drop(parts);
-                self.start_worker(instance);
-            }
+            let session = call.session.take();
+            parts.queue.push(session, Job { call, generation, reply });
+            parts.new_worker()
+        };
+        if let Some(worker) = start {
+            self.start_worker(instance, worker);
         }
-        self.changed.notify_one();
+        // All of them, since a session's call is not for any.
+        self.changed.notify_all();
         // Whatever happens to the job, somebody answers it: the worker, the watchdog when the
         // worker is late, `refuse_waiting` when the generation ends. The bound is for bugs.
         let limits = instance.spec().limits;
@@ -100,12 +124,16 @@ impl ToolPool {
         answered.recv_timeout(bound).unwrap_or_else(|_| Err(instance.not_ready()))
     }
 
-    /// Answers everything that waits for a generation that is gone.
+    /// Answers everything that waits for a generation that is gone, and has its sessions closed.
     pub(super) fn refuse_waiting(&self, error: impl Fn() -> ToolError) {
-        let waiting = std::mem::take(&mut self.parts().queue);
-        for job in waiting {
-            job.reply.answer(Err(error()));
-        }
+        self.parts().queue.end_sessions();
+        self.refuse(error);
+        self.changed.notify_all();
+    }
+
+    /// Whether sessions of a generation that is gone are still open.
+    pub(super) fn sessions_end(&self) -> bool {
+        self.parts().queue.sessions_end()
     }
 
     /// Ends the workers, waiting at most `limit` for each.
@@ -115,6 +143,7 @@ impl ToolPool {
             parts.stopped = true;
             std::mem::take(&mut parts.workers)
         };
+        self.refuse(stopped);
         self.changed.notify_all();
         for worker in workers {
             worker.stop();
@@ -124,16 +153,23 @@ impl ToolPool {
         }
     }
 
-    fn start_worker(self: &Arc<Self>, instance: &Arc<PluginInstance>) {
-        let in_work: Arc<Mutex<InWork>> = Arc::default();
+    fn refuse(&self, error: impl Fn() -> ToolError) {
+        let waiting: Vec<_> = self.parts().queue.take_all().collect();
+        for job in waiting {
+            job.reply.answer(Err(error()));
+        }
+    }
+
+    fn start_worker(self: &Arc<Self>, instance: &Arc<PluginInstance>, id: WorkerId) {
+        let working = Working::default();
         let on_abandon = {
-            let (pool, instance, in_work) = (self.clone(), instance.clone(), in_work.clone());
+            let (pool, instance, working) = (self.clone(), instance.clone(), working.clone());
             move |fault: RunFault| {
-                let InWork { reply, attached, generation } =
-                    std::mem::take(&mut *in_work.lock().unwrap_or_else(PoisonError::into_inner));
+                let InWork { reply, attached, generation } = std::mem::take(&mut *lock(&working));
                 drop(attached);
                 if let RunFault::TimedOut { limit: took, .. }
                 | RunFault::MemoryExceeded { after: took, .. } = fault
+                    && reply.is_some()
                 {
                     instance.record_run(Some(fault.code()), took);
                 }
@@ -141,30 +177,12 @@ impl ToolPool {
                 if let Some(reply) = reply {
                     reply.answer(Err(of_fault(&fault)));
                 }
-                pool.worker_gone(&instance);
+                pool.worker_gone(&instance, id);
             }
         };
         let body = {
             let (pool, instance) = (self.clone(), instance.clone());
-            move |seat: &WorkerSeat| {
-                while let Some(job) = pool.next_job() {
-                    let attached = instance.attach(&job.generation);
-                    if attached.is_none() {
-                        job.reply.answer(Err(instance.not_ready()));
-                        continue;
-                    }
-                    let reply = Some(job.reply.clone());
-                    *in_work.lock().unwrap_or_else(PoisonError::into_inner) =
-                        InWork { reply, attached, generation: job.generation.number };
-                    let result = instance.run_call(seat, &job.generation, job.call);
-                    if seat.is_abandoned() {
-                        return;
-                    }
-                    *in_work.lock().unwrap_or_else(PoisonError::into_inner) = InWork::default();
-                    job.reply.answer(result);
-                }
-                pool.parts().workers_alive -= 1;
-            }
+            move |seat: &WorkerSeat| pool.work(&instance, id, seat, &working)
         };
         let name = format!("{}-call", instance.name());
         let worker = instance.sandbox().spawn_worker(&name, instance.scope(), on_abandon, body);
@@ -177,37 +195,93 @@ impl ToolPool {
             Err(fault) => {
                 self.parts().workers_alive -= 1;
                 tracing::warn!(plugin = instance.name(), %fault, "no thread for calls");
-                self.refuse_waiting(|| of_fault(&fault));
+                self.refuse(|| of_fault(&fault));
             }
         }
     }
 
-    /// A worker was abandoned: another takes its place if calls wait.
-    fn worker_gone(self: &Arc<Self>, instance: &Arc<PluginInstance>) {
-        let mut parts = self.parts();
-        parts.workers_alive -= 1;
-        if !parts.queue.is_empty() && parts.workers_alive < WORKERS && !parts.stopped {
-            parts.workers_alive += 1;
-            drop(parts);
-            self.start_worker(instance);
+    /// A worker's life: one call after the other, and the sessions it keeps for them.
+    fn work(
+        &self,
+        instance: &Arc<PluginInstance>,
+        id: WorkerId,
+        seat: &WorkerSeat,
+        working: &Mutex<InWork>,
+    ) {
+        let mut sessions = BTreeMap::new();
+        loop {
+            match self.next_task(id, instance.spec().limits.session) {
+                Task::End => break,
+                Task::Close(name) => {
+                    if let Some(session) = sessions.remove(&name) {
+                        close(instance, seat, working, session);
+                    }
+                    if seat.is_abandoned() {
+                        break;
+                    }
+                    self.parts().queue.closed(&name);
+                    self.changed.notify_all();
+                    // Whoever waits for a generation's end looks again.
+                    instance.wake();
+                }
+                Task::Run(name, job) => {
+                    let open = name.as_ref().and_then(|name| sessions.remove(name));
+                    let kept = run(instance, seat, working, job, open, name.is_some());
+                    if seat.is_abandoned() {
+                        break;
+                    }
+                    if let Some(name) = name {
+                        self.parts().queue.ran(&name, kept.is_some(), Instant::now());
+                        sessions.extend(kept.map(|session| (name, session)));
+                        self.changed.notify_all();
+                        instance.wake();
+                    }
+                }
+            }
+        }
+        for session in sessions.into_values() {
+            close(instance, seat, working, session);
         }
     }
 
-    /// The next call, or `None` once the pool is stopped or nobody called for a while.
-    fn next_job(&self) -> Option<Job> {
+    /// A worker was abandoned, and the sessions with it that it kept: another takes its place if
+    /// calls wait.
+    fn worker_gone(self: &Arc<Self>, instance: &Arc<PluginInstance>, worker: WorkerId) {
+        let start = {
+            let mut parts = self.parts();
+            parts.workers_alive -= 1;
+            parts.queue.worker_gone(worker);
+            parts.new_worker()
+        };
+        if let Some(worker) = start {
+            self.start_worker(instance, worker);
+        }
+        self.changed.notify_all();
+        instance.wake();
+    }
+
+    /// What `worker` is to do next; its end once the pool is stopped, or it keeps no session and
+    /// nobody called for a while.
+    fn next_task(&self, worker: WorkerId, session_idle_max: Duration) -> Task {
         let mut parts = self.parts();
         let idle_until = Instant::now() + IDLE_MAX;
         loop {
-            if parts.stopped {
-                return None;
-            }
-            if let Some(job) = parts.queue.pop_front() {
-                return Some(job);
-            }
-            let left = idle_until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return None;
-            }
+            let now = Instant::now();
+            let next = match parts.stopped {
+                false => parts.queue.next(worker, now, session_idle_max),
+                true => Next::Wait(None),
+            };
+            let until = match next {
+                Next::Run(name, job) => return Task::Run(name, job),
+                Next::Close(name) => return Task::Close(name),
+                Next::Wait(Some(until)) => until,
+                Next::Wait(None) if now < idle_until && !parts.stopped => idle_until,
+                Next::Wait(None) => {
+                    parts.workers_alive -= 1;
+                    return Task::End;
+                }
+            };
+            let left = until.saturating_duration_since(now);
             parts.workers_idle += 1;
             parts =
                 self.changed.wait_timeout(parts, left).unwrap_or_else(PoisonError::into_inner).0;
@@ -216,98 +290,99 @@ impl ToolPool {
     }
 
     fn parts(&self) -> MutexGuard<'_, PoolParts> {
-        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.parts)
     }
 }
 
-impl PluginInstance {
-    /// Opens a session, runs `call` in it and drops it, all on the worker of `seat`.
-    fn run_call(
-        self: &Arc<Self>,
-        seat: &WorkerSeat,
-        generation: &Arc<Generation>,
-        call: ToolCall,
-    ) -> Result<ToolOutcome, ToolError> {
-        let limits = self.spec().limits;
-        let info = StreamInfo::new("call").with_settings(generation.config().clone());
-        let host = self.host();
-        let _engaged = seat.work_for(generation.scope().session(None));
-        let opened = seat
-            .run(Phase::Open, limits.call, |_| generation.plugin().open(&info, &host))
-            .map_err(|fault| self.call_faulted(generation, fault))?;
-        let mut session = opened.map_err(|error| self.call_failed(generation, error))?;
-        let mut request = Request::new(call.tool).with_args(call.args);
-        if let Some(frame) = call.frame {
-            request = request.with_frame(frame);
-        }
-        let start = Instant::now();
-        let outcome = seat.run(Phase::Run, limits.call, |context| {
-            generation.plugin().run(session.as_mut(), &request, context)
-        });
-        let took = start.elapsed();
-        if seat.is_abandoned() {
-            // The watchdog has answered and counted; this thread is late with everything.
-            let _ = seat.run(Phase::Close, limits.close, move |_| drop(session));
-            return Err(ToolError::GivenUp { reason: "the result came too late".to_owned() });
-        }
-        self.record_run(error_code(&outcome), took);
-        let result = match outcome {
-            Ok(Ok(response)) => Ok(ToolOutcome { response: Arc::new(response), took }),
-            Ok(Err(error)) => Err(self.call_failed(generation, error)),
-            Err(fault) => Err(self.call_faulted(generation, fault)),
-        };
-        if let Err(fault) = seat.run(Phase::Close, limits.close, move |_| drop(session)) {
-            self.session_faulted(Fault::caught(&fault, None), generation.number);
-        }
-        result
+impl PoolParts {
+    /// The number of a worker to start, if calls wait that nobody is there for.
+    fn new_worker(&mut self) -> Option<WorkerId> {
+        let start = self.workers_idle < self.queue.free_count()
+            && self.workers_alive < WORKERS
+            && !self.stopped;
+        start.then(|| {
+            self.workers_alive += 1;
+            self.workers_ever += 1;
+            WorkerId(self.workers_ever)
+        })
     }
+}
 
-    fn call_faulted(&self, generation: &Generation, fault: RunFault) -> ToolError {
-        self.session_faulted(Fault::caught(&fault, None), generation.number);
-        of_fault(&fault)
+/// Runs a job, in the session that is `open` or in another, and answers it. Gives the session back
+/// where it is to be kept and can be.
+fn run(
+    instance: &Arc<PluginInstance>,
+    seat: &WorkerSeat,
+    working: &Mutex<InWork>,
+    job: Job,
+    open: Option<CallSession>,
+    keep: bool,
+) -> Option<CallSession> {
+    let Job { call, generation, reply } = job;
+    let attached = instance.attach(&generation);
+    if attached.is_none() {
+        reply.answer(Err(instance.not_ready()));
+        return open;
     }
-
-    fn call_failed(&self, generation: &Generation, error: CallError) -> ToolError {
-        let reason = error.to_string();
-        match error {
-            CallError::BadArguments(reason) => ToolError::BadArguments { reason },
-            CallError::Broken(_) => {
-                self.broke(Fault::reported("run.broken", reason.clone(), None), generation.number);
-                ToolError::Fault { code: "run.broken".to_owned(), reason }
+    let number = generation.number;
+    *lock(working) = InWork { reply: Some(reply.clone()), attached, generation: number };
+    let opened = open.map_or_else(|| CallSession::open(instance, seat, &generation), Ok);
+    let (result, session) = match opened {
+        Ok(mut session) => (session.run(instance, seat, call), Some(session)),
+        Err(error) => (Err(error), None),
+    };
+    let kept = match session {
+        // The watchdog has answered and counted; this thread is late with everything.
+        session if seat.is_abandoned() => {
+            if let Some(session) = session {
+                session.close(instance, seat);
             }
-            CallError::Cancelled if generation.has_ended() => self.not_ready(),
-            CallError::Cancelled => ToolError::GivenUp { reason },
-            _ => ToolError::Fault { code: "run.failed".to_owned(), reason },
+            return None;
         }
-    }
+        Some(session) if !(keep && session.can_be_kept()) => {
+            // Who called need not wait for its end.
+            lock(working).reply = None;
+            reply.answer(result);
+            close(instance, seat, working, session);
+            return None;
+        }
+        session => session,
+    };
+    *lock(working) = InWork::default();
+    reply.answer(result);
+    kept
 }
 
-/// The code under which a run's outcome is counted, where it is an error.
-fn error_code<T>(outcome: &Result<Result<T, CallError>, RunFault>) -> Option<&'static str> {
-    match outcome {
-        Ok(Ok(_)) => None,
-        Ok(Err(error)) => Some(call_error_code(error)),
-        Err(fault) => Some(fault.code()),
-    }
-}
-
-/// What a fault means for the caller.
-fn of_fault(fault: &RunFault) -> ToolError {
-    match fault {
-        RunFault::TimedOut { limit, .. } => ToolError::TimedOut { limit: *limit },
-        RunFault::Cancelled { .. } => ToolError::GivenUp { reason: fault.to_string() },
-        _ => ToolError::Fault { code: fault.code().to_owned(), reason: fault.to_string() },
+/// Closes a session; should that take too long, the watchdog finds nobody to answer.
+fn close(
+    instance: &PluginInstance,
+    seat: &WorkerSeat,
+    working: &Mutex<InWork>,
+    session: CallSession,
+) {
+    lock(working).generation = session.generation().number;
+    session.close(instance, seat);
+    if !seat.is_abandoned() {
+        *lock(working) = InWork::default();
     }
 }
 
 impl Reply {
     fn answer(&self, result: Result<ToolOutcome, ToolError>) {
-        let sender = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let sender = lock(&self.0).take();
         if let Some(sender) = sender {
             // The caller may have gone; then nobody wants to know.
             let _ = sender.try_send(result);
         }
     }
+}
+
+fn stopped() -> ToolError {
+    ToolError::GivenUp { reason: "the plugin is shut down".to_owned() }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 const WORKERS: usize = 2;

@@ -179,6 +179,7 @@ fn instance_spec(name: &str, plugin: &PluginConfig, config: &Config) -> Instance
             init: limits.init,
             frame: plugin.deadline.unwrap_or(limits.frame),
             call: limits.call,
+            session: limits.session,
             close: limits.shutdown,
             memory: plugin.memory,
         },

@@ -2,6 +2,7 @@
 //! backend made by hand, so that every state and fault can be asked for; and end to end, with the
 //! real runtime.
 
+mod call_sessions;
 mod end_to_end;
 mod events;
 mod exposition;

@@ -33,6 +33,7 @@ fn an_outcome_that_can_be_seen_is_the_end_of_its_load() {
             init: LONGEST,
             frame: LONGEST,
             call: LONGEST,
+            session: LONGEST,
             close: LONGEST,
             memory: None,
         },

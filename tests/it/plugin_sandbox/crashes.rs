@@ -162,7 +162,7 @@ fn check(death: &str, expected: End) {
 }
 
 fn do_it() -> ToolCall {
-    ToolCall { tool: "do".to_owned(), args: json!({}), frame: None }
+    ToolCall { tool: "do".to_owned(), args: json!({}), frame: None, session: None }
 }
 
 #[test]

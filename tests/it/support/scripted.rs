@@ -20,11 +20,15 @@ pub(crate) struct Script {
     pub(crate) init: Arc<Init>,
     pub(crate) open: Arc<Open>,
     pub(crate) run: Arc<Run>,
+    pub(crate) on_close: Arc<dyn Fn() + Send + Sync>,
     pub(crate) on_drop: Arc<dyn Fn() + Send + Sync>,
 }
 
 /// A plugin that does what the script of the name in its configuration says.
 pub(crate) struct Scripted(Script);
+
+/// A session of it, which says when it is dropped.
+pub(crate) struct ScriptedSession(Arc<dyn Fn() + Send + Sync>);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -46,6 +50,7 @@ impl Default for Script {
                 let sequence = request.frame().map_or(0, |frame| frame.sequence());
                 Ok(Response::new().with(JsonOutput::new("sequence", sequence)))
             }),
+            on_close: Arc::new(|| {}),
             on_drop: Arc::new(|| {}),
         }
     }
@@ -85,6 +90,11 @@ impl Script {
         self
     }
 
+    pub(crate) fn on_close(mut self, on_close: impl Fn() + Send + Sync + 'static) -> Self {
+        self.on_close = Arc::new(on_close);
+        self
+    }
+
     pub(crate) fn on_drop(mut self, on_drop: impl Fn() + Send + Sync + 'static) -> Self {
         self.on_drop = Arc::new(on_drop);
         self
@@ -97,7 +107,7 @@ fn script(name: &str) -> Script {
 
 impl Plugin for Scripted {
     type Config = Config;
-    type Session = ();
+    type Session = ScriptedSession;
 
     fn manifest() -> Manifest {
         Manifest::new("scripted", "Scripted", "1.2.3", "does what a test says")
@@ -123,22 +133,29 @@ impl Plugin for Scripted {
         Ok(Self(script))
     }
 
-    fn open(&self, stream: &StreamInfo, _: &Host) -> Result<(), CallError> {
+    fn open(&self, stream: &StreamInfo, _: &Host) -> Result<ScriptedSession, CallError> {
         // A stream's own label shows that its settings arrive.
         let config: Config = stream.settings()?;
         if config.label.as_deref() == Some("refuse") {
             return Err(CallError::failed("told to refuse"));
         }
-        (self.0.open)(stream)
+        (self.0.open)(stream)?;
+        Ok(ScriptedSession(self.0.on_close.clone()))
     }
 
     fn run(
         &self,
-        (): &mut (),
+        _: &mut ScriptedSession,
         request: &Request,
         call: &CallContext,
     ) -> Result<Response, CallError> {
         (self.0.run)(request, call)
+    }
+}
+
+impl Drop for ScriptedSession {
+    fn drop(&mut self) {
+        (self.0)();
     }
 }
 
