@@ -29,7 +29,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    fn check(&self, width: u64, height: u64) -> Result<(), PictureError> {
+    pub(crate) fn check(&self, width: u64, height: u64) -> Result<(), PictureError> {
         let fits = width <= u64::from(self.width_max)
             && height <= u64::from(self.height_max)
             && width * height <= self.pixels_max;
@@ -98,14 +98,18 @@ pub fn decode_jpeg(bytes: &[u8], limits: &Limits) -> Result<Picture, PictureErro
     Picture::from_rgb(width, height, rgb)
 }
 
-/// Width and height in pixels of a JPEG, and whether it is all there: its header is read, and its
-/// end has to be marked. Nothing is decoded.
+/// Width and height in pixels of a JPEG, and whether it is all there: its header is read, and
+/// where its end is not marked, it is decoded to see whether more is missing than the mark. Some
+/// cameras leave it out.
 ///
 /// # Errors
 /// As [`decode_jpeg`], as far as header and end show it.
 pub fn inspect_jpeg(bytes: &[u8], limits: &Limits) -> Result<(u32, u32), PictureError> {
     let size = jpeg_header(&mut jpeg_decoder(bytes, limits), limits)?;
-    if has_end(bytes) { Ok(size) } else { Err(endless_jpeg()) }
+    if !has_end(bytes) {
+        jpeg_samples(bytes, limits)?;
+    }
+    Ok(size)
 }
 
 /// Pixels of a decoded JPEG, rows one after the other without padding.
@@ -130,9 +134,6 @@ pub(crate) fn jpeg_samples(
     decoder.set_options(options);
     let mut samples = vec![0; width as usize * height as usize * colorspace.num_components()];
     decoder.decode_into(&mut samples).map_err(damaged_jpeg)?;
-    if !has_end(bytes) {
-        return Err(endless_jpeg());
-    }
     Ok((width, height, if gray { JpegSamples::Gray(samples) } else { JpegSamples::Rgb(samples) }))
 }
 
@@ -156,17 +157,11 @@ fn jpeg_header(
     Ok((u32::from(info.width), u32::from(info.height)))
 }
 
-/// Whether an end-of-image marker follows the last scan, wherever padding begins.
-///
-/// The decoder notices missing bytes only from one row of blocks to the next. Within a scan, 0xff
-/// is always followed by 0 or a restart marker, so what is found here is a marker.
+/// Whether an end-of-image marker follows the last scan, wherever padding begins. Within a scan,
+/// 0xff is always followed by 0 or a restart marker, so what is found here is a marker.
 fn has_end(bytes: &[u8]) -> bool {
     let last = bytes.windows(2).rev().find(|pair| matches!(pair, [0xff, 0xd9 | 0xda]));
     last == Some(&[0xff, 0xd9])
-}
-
-fn endless_jpeg() -> PictureError {
-    PictureError::Jpeg { reason: "it stops before its end marker".into() }
 }
 
 fn damaged_jpeg(error: zune_jpeg::errors::DecodeErrors) -> PictureError {

@@ -1,9 +1,11 @@
-//! JPEG decoding and encoding and PNG decoding for Keepsight, and what is drawn over pictures.
+//! Pictures and films for Keepsight: JPEG decoding and encoding, PNG decoding, films of JPEGs and
+//! of uncompressed pictures, and what is drawn over pictures.
 //!
 //! - [`decode_picture`], [`decode_jpeg`], [`decode_png`]: bytes to a [`Picture`] within
 //!   [`Limits`]; [`JpegDecoder`] is what sources attach to their JPEG frames.
 //! - [`encode`], [`encode_frame`]: a picture or frame to a JPEG.
 //! - [`overlay`]: boxes, labels and lines over a picture.
+//! - [`FilmParser`]: pictures out of a row of bytes, Y4M or JPEGs, from a file or a program.
 //! - [`AviWriter`]: a film of JPEGs.
 //!
 //! Bytes from outside may be anything: sizes are checked before memory is taken, and damage is
@@ -22,6 +24,7 @@ mod avi_writer;
 mod decode;
 mod encode;
 mod error;
+mod film;
 mod jpeg_decoder;
 pub mod overlay;
 mod picture;
@@ -30,5 +33,6 @@ pub use avi_writer::{AviError, AviWriter};
 pub use decode::{Limits, PictureFormat, decode_jpeg, decode_picture, decode_png, inspect_jpeg};
 pub use encode::{encode, encode_frame};
 pub use error::{EncodeError, PictureError};
+pub use film::{FilmError, FilmItem, FilmParser, FilmPicture};
 pub use jpeg_decoder::JpegDecoder;
 pub use picture::Picture;
