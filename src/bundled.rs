@@ -6,6 +6,8 @@
 
 #[cfg(feature = "camera")]
 use keepsight_camera as _;
+#[cfg(feature = "child-process")]
+use keepsight_child_process as _;
 #[cfg(feature = "fault-injector")]
 use keepsight_fault_injector as _;
 #[cfg(feature = "frame-stats")]
@@ -25,6 +27,8 @@ use crate::loader::Bundled;
 pub const BUNDLED: &[Bundled] = &[
     #[cfg(feature = "camera")]
     Bundled { crate_name: "keepsight-camera", feature: "camera" },
+    #[cfg(feature = "child-process")]
+    Bundled { crate_name: "keepsight-child-process", feature: "child-process" },
     #[cfg(feature = "fault-injector")]
     Bundled { crate_name: "keepsight-fault-injector", feature: "fault-injector" },
     #[cfg(feature = "frame-stats")]

@@ -93,7 +93,7 @@ pub use source::{
     CaptureWish, DeviceFormat, DeviceListing, ErasedSource, Pace, Source, SourceError, SourceEvent,
     SourceFault, SourceInfo,
 };
-pub use source_uri::{SourceUri, SourceUriError};
+pub use source_uri::{SourceUri, SourceUriError, redact_passwords};
 pub use state::StateError;
 pub use stream_info::StreamInfo;
 pub use truth::{Truth, TruthObject};

@@ -88,17 +88,50 @@ impl SourceUri {
         }
     }
 
-    /// The URI with a password in front of an `@` replaced, as logs and health show it.
+    /// The URI as logs and health show it: [`redact_passwords`].
     pub fn redacted(&self) -> String {
-        let text = self.to_string();
-        let Some(at) = text.rfind('@') else { return text };
-        let start = text[..at].rfind("//").map_or(0, |slashes| slashes + 2);
-        match text[start..at].find(':') {
-            Some(colon) => format!("{}:***{}", &text[..start + colon], &text[at..]),
-            None => text,
+        redact_passwords(&self.to_string())
+    }
+}
+
+/// The text with the passwords of the addresses in it replaced by `***`: what stands between the
+/// colon and the `@` of `//user:password@host`, and the value behind `password=` and the like in
+/// an address's query. It would rather hide too much.
+pub fn redact_passwords(text: &str) -> String {
+    let mut parts = text.split("://");
+    let mut shown = parts.next().unwrap_or_default().to_owned();
+    for address in parts {
+        shown.push_str("://");
+        // Whatever a password is made of, it is behind the first colon and before the last `@`.
+        let rest = match (address.find(':'), address.rfind('@')) {
+            (Some(colon), Some(at)) if colon < at => {
+                shown.push_str(&address[..colon]);
+                shown.push_str(":***");
+                &address[at..]
+            }
+            _ => address,
+        };
+        redact_query(rest, &mut shown);
+    }
+    shown
+}
+
+fn redact_query(address: &str, shown: &mut String) {
+    for part in address.split_inclusive(['?', '&']) {
+        match part.split_once('=') {
+            Some((key, value)) if SECRET_KEYS.contains(&key.to_ascii_lowercase().as_str()) => {
+                shown.push_str(key);
+                shown.push_str("=***");
+                let end = value.find(|c: char| "?& \t\n\"'".contains(c)).unwrap_or(value.len());
+                shown.push_str(&value[end..]);
+            }
+            _ => shown.push_str(part),
         }
     }
 }
+
+/// What cameras call a password in an address's query.
+const SECRET_KEYS: [&str; 6] = ["password", "passwd", "pwd", "pass", "token", "auth"];
 
 impl FromStr for SourceUri {
     type Err = SourceUriError;
@@ -177,5 +210,17 @@ mod tests {
         assert!(!format!("{uri:?}").contains("secret"));
         let plain: SourceUri = "rtsp://192.0.2.40:554/stream2".parse().unwrap();
         assert_eq!(plain.redacted(), plain.to_string());
+        for (text, shown) in [
+            ("a://u:p@h and b://v:q:r@i/x", "a://u:***@h and b://v:***@i/x"),
+            ("exec:x 'a://u:p/@:@h' -y", "exec:x 'a://u:***@h' -y"),
+            ("a://u@h:1/x", "a://u@h:1/x"),
+            ("a://h/x?user=me&PASSWORD=so&c=1", "a://h/x?user=me&PASSWORD=***&c=1"),
+            ("a://h/x?pwd=so: refused", "a://h/x?pwd=*** refused"),
+            ("a://u:p q//r@h", "a://u:***@h"),
+            ("pwd=1 is no address, nor is 12:30@x", "pwd=1 is no address, nor is 12:30@x"),
+            ("", ""),
+        ] {
+            assert_eq!(redact_passwords(text), shown);
+        }
     }
 }
