@@ -8,6 +8,11 @@ BUILD_PACKAGES := gcc libc6-dev libclang-dev
 # What tests need beside that: a Vulkan driver that runs on the CPU, for the GPU kernels.
 TEST_PACKAGES := mesa-vulkan-drivers libvulkan1
 
+# What tests of programs as sources need; without it those are skipped, each saying so.
+PROGRAM_PACKAGES := ffmpeg
+# A network camera: GStreamer's RTSP server.
+RTSP_PACKAGES := gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-base gstreamer1.0-plugins-good
+
 # What `keepsight build-info` calls the commit.
 run dist: export KEEPSIGHT_COMMIT := $(shell git describe --always --dirty 2>/dev/null)
 
@@ -38,6 +43,10 @@ camera-test: setup ## run the release binary beside a real V4L2 camera, in a sma
 loom: ## check every interleaving of a call with its deadline, in a model of the memory
 	cd tests/loom && RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=$(CURDIR)/target/loom cargo test --release --locked
 
+rtsp-test: setup-tests ## see a network camera come, go and come back, by GStreamer's RTSP server
+	@tests/setup.sh $(RTSP_PACKAGES)
+	KEEPSIGHT_TEST_RTSP=1 cargo test --locked --test it command_line::programs
+
 deny: ## check licences and sources of all dependencies
 	@command -v cargo-deny >/dev/null || { echo "installing cargo-deny"; cargo install --locked cargo-deny; }
 	cargo deny check bans licenses sources
@@ -50,5 +59,6 @@ setup:
 
 setup-tests:
 	@tests/setup.sh $(BUILD_PACKAGES) $(TEST_PACKAGES)
+	@tests/setup.sh $(PROGRAM_PACKAGES) || echo "tests that need $(PROGRAM_PACKAGES) are skipped" >&2
 
-.PHONY: help run test bench gpu-bench camera-test loom deny dist setup setup-tests
+.PHONY: help run test bench gpu-bench camera-test rtsp-test loom deny dist setup setup-tests

@@ -6,6 +6,8 @@ mod checking;
 #[cfg(all(feature = "video-tracker", feature = "video-file", feature = "frame-stats"))]
 mod hanging;
 mod listings;
+#[cfg(feature = "child-process")]
+mod programs;
 mod running;
 mod service_manager;
 mod support;
