@@ -20,6 +20,8 @@ pub struct ProgramSource {
     pace: Pace,
     host: Host,
     damaged: Counter,
+    /// The newest picture was one of those.
+    was_damaged: bool,
     program: Program,
     parser: FilmParser,
     format: PixelFormat,
@@ -71,6 +73,7 @@ impl Source for ProgramSource {
             pace: wish.pace,
             host: host.clone(),
             damaged: host.counter("frames_damaged"),
+            was_damaged: false,
             program,
             parser: FilmParser::new(Limits::default()),
             format: PixelFormat::Mjpeg,
@@ -203,13 +206,17 @@ impl ProgramSource {
         match item {
             FilmItem::Picture(picture) => {
                 self.pictures += 1;
+                self.was_damaged = false;
                 self.silent = Duration::ZERO;
                 Some(Progress::Picture(picture, captured))
             }
             FilmItem::Damaged { offset, reason, .. } => {
                 self.damaged.add(1);
-                let data = json!({ "source": self.plan.label, "offset": offset, "reason": reason });
-                self.host.event("frame_damaged", data);
+                // One event for a row of them.
+                if !std::mem::replace(&mut self.was_damaged, true) {
+                    let reason = format!("the picture at byte {offset}: {reason}");
+                    self.host.event("frame_damaged", json!({ "reason": reason }));
+                }
                 None
             }
             _ => None,

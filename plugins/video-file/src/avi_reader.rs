@@ -13,7 +13,7 @@ use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use crate::error::FileError;
-use crate::film::{EncodedPicture, PICTURE_BYTES_MAX};
+use crate::film::{Content, PICTURE_BYTES_MAX, StoredPicture};
 
 /// Reads the frames of an AVI film one after the other.
 pub(crate) struct AviReader<R = BufReader<File>> {
@@ -86,7 +86,7 @@ impl<R: Read + Seek> AviReader<R> {
     }
 
     /// The next frame's JPEG; `None` after the last.
-    pub(crate) fn next(&mut self) -> Result<Option<EncodedPicture>, FileError> {
+    pub(crate) fn next(&mut self) -> Result<Option<StoredPicture>, FileError> {
         while let Some(chunk) = self.next_chunk()? {
             if !self.is_frame(&chunk) {
                 self.skip(&chunk)?;
@@ -102,10 +102,14 @@ impl<R: Read + Seek> AviReader<R> {
                 format!("{}, frame {number} at byte {}", self.path.display(), chunk.offset);
             if u64::from(chunk.bytes) > PICTURE_BYTES_MAX {
                 let (bytes, most) = (chunk.bytes.into(), PICTURE_BYTES_MAX);
+                if self.skip(&chunk).is_err() {
+                    // It reaches beyond the file's end.
+                    self.position = self.length;
+                }
                 return Err(FileError::PictureBytes { origin, bytes, most });
             }
             let bytes = self.payload(&chunk)?;
-            return Ok(Some(EncodedPicture { bytes, origin, number }));
+            return Ok(Some(StoredPicture { content: Content::Encoded(bytes), origin, number }));
         }
         Ok(None)
     }

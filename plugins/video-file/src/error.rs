@@ -4,14 +4,14 @@ use std::io;
 use std::path::PathBuf;
 
 use keepsight_contract::{SourceError, SourceFault};
-use keepsight_jpeg::PictureError;
+use keepsight_jpeg::{FilmError, PictureError};
 
 /// Why a file gives no frames.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FileError {
     #[error("{path}: {source}", path = path.display())]
     Io { path: PathBuf, source: io::Error },
-    #[error("{path} is neither a folder of pictures nor an AVI, JPEG or PNG", path = path.display())]
+    #[error("{path} is neither a folder of pictures nor an AVI, Y4M, JPEG or PNG", path = path.display())]
     UnknownFormat { path: PathBuf },
     #[error("the folder {path} has no JPEG or PNG pictures", path = path.display())]
     NoPictures { path: PathBuf },
@@ -21,6 +21,10 @@ pub(crate) enum FileError {
     SeqInfo { path: PathBuf, reason: String },
     #[error("{origin}: {source}")]
     Picture { origin: String, source: PictureError },
+    #[error("{origin}: {reason}")]
+    DamagedPicture { origin: String, reason: String },
+    #[error("{path}: {source}", path = path.display())]
+    Film { path: PathBuf, source: FilmError },
     #[error("{origin} is {bytes} bytes large; pictures of up to {most} are read")]
     PictureBytes { origin: String, bytes: u64, most: u64 },
     #[error("{origin} is {found}, the first picture is {first}")]
@@ -55,8 +59,20 @@ impl From<FileError> for SourceError {
             },
             FileError::UnknownFormat { .. } | FileError::NotMotionJpeg { .. } => (
                 SourceFault::Unsupported,
-                "convert it: ffmpeg -i FILE -c:v mjpeg -q:v 3 -an OUT.avi",
+                "let ffmpeg read it, as ffmpeg:FILE, or convert it: \
+                 ffmpeg -i FILE -c:v mjpeg -q:v 3 -an OUT.avi",
             ),
+            FileError::Film {
+                source: FilmError::Chroma { .. } | FilmError::OddWidth { .. } | FilmError::Size(_),
+                ..
+            } => (
+                SourceFault::Unsupported,
+                "let ffmpeg read it, as ffmpeg:FILE, or convert it: \
+                 ffmpeg -i FILE -pix_fmt yuv420p OUT.y4m",
+            ),
+            FileError::Film { source: FilmError::Truncated { .. }, .. } => {
+                (SourceFault::Invalid, "what comes before that byte was read; copy the file again")
+            }
             FileError::NoPictures { .. } => {
                 (SourceFault::Invalid, "name the folder that holds the .jpg or .png files")
             }

@@ -4,25 +4,36 @@ use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::path::Path;
 
+use keepsight_contract::{FrameSize, PixelFormat};
 use keepsight_jpeg::PictureFormat;
 
 use crate::avi_reader::AviReader;
 use crate::error::FileError;
 use crate::picture_folder::PictureFolder;
+use crate::stream_file::StreamFile;
 
 /// A row of pictures as they are stored.
 pub(crate) enum Film {
     Folder(PictureFolder),
     Avi(AviReader),
+    Stream(StreamFile),
 }
 
-/// One picture as it is stored: a JPEG or PNG, one hopes.
-pub(crate) struct EncodedPicture {
-    pub(crate) bytes: Vec<u8>,
+/// One picture as it is stored.
+pub(crate) struct StoredPicture {
+    pub(crate) content: Content,
     /// Its file, and its place in there, for people.
     pub(crate) origin: String,
     /// Its number within this round of the film. Gaps are frames that a recorder dropped.
     pub(crate) number: u64,
+}
+
+/// What of a picture is known.
+pub(crate) enum Content {
+    /// A JPEG or PNG, one hopes.
+    Encoded(Vec<u8>),
+    /// It was read far enough to know what it is.
+    Checked { format: PixelFormat, size: FrameSize, bytes: Vec<u8> },
 }
 
 impl Film {
@@ -41,6 +52,8 @@ impl Film {
         }
         if AviReader::starts_like_one(&start) {
             AviReader::open(path).map(Self::Avi)
+        } else if start.starts_with(Y4M) || is_row_of_jpegs(&start, path) {
+            StreamFile::open(path).map(Self::Stream)
         } else if PictureFormat::of(&start).is_some() {
             Ok(Self::Folder(PictureFolder::single(path)))
         } else {
@@ -53,14 +66,16 @@ impl Film {
         match self {
             Self::Folder(folder) => folder.rate(),
             Self::Avi(avi) => avi.rate(),
+            Self::Stream(film) => film.rate(),
         }
     }
 
     /// The next picture; `None` after the last.
-    pub(crate) fn next(&mut self) -> Result<Option<EncodedPicture>, FileError> {
+    pub(crate) fn next(&mut self) -> Result<Option<StoredPicture>, FileError> {
         match self {
             Self::Folder(folder) => folder.next(),
             Self::Avi(avi) => avi.next(),
+            Self::Stream(film) => film.next(),
         }
     }
 
@@ -72,9 +87,30 @@ impl Film {
                 Ok(())
             }
             Self::Avi(avi) => avi.rewind(),
+            Self::Stream(film) => film.rewind(),
+        }
+    }
+
+    /// Whether the film goes on behind what `error` is about: a single picture.
+    pub(crate) fn goes_on_after(&self, error: &FileError) -> bool {
+        match error {
+            FileError::Picture { .. }
+            | FileError::DamagedPicture { .. }
+            | FileError::PictureBytes { .. } => true,
+            // Of a folder, each picture is a file of its own.
+            FileError::Io { .. } => matches!(self, Self::Folder(_)),
+            _ => false,
         }
     }
 }
 
+/// A single picture begins in the same way; a row of them is told by its name.
+fn is_row_of_jpegs(start: &[u8], path: &Path) -> bool {
+    let ending = path.extension().unwrap_or_default().to_ascii_lowercase();
+    PictureFormat::of(start) == Some(PictureFormat::Jpeg) && (ending == "mjpeg" || ending == "mjpg")
+}
+
+/// How a Y4M film begins.
+const Y4M: &[u8] = b"YUV4MPEG2 ";
 /// The largest encoded picture that is read.
 pub(crate) const PICTURE_BYTES_MAX: u64 = 64 << 20;

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::error::FileError;
-use crate::film::{EncodedPicture, PICTURE_BYTES_MAX};
+use crate::film::{Content, PICTURE_BYTES_MAX, StoredPicture};
 use crate::natural_order::natural_order;
 use crate::seqinfo::SeqInfo;
 
@@ -44,7 +44,7 @@ impl PictureFolder {
     }
 
     /// The next picture's bytes; `None` after the last.
-    pub(crate) fn next(&mut self) -> Result<Option<EncodedPicture>, FileError> {
+    pub(crate) fn next(&mut self) -> Result<Option<StoredPicture>, FileError> {
         let Some(path) = self.paths.get(self.next) else { return Ok(None) };
         let number = self.next as u64;
         self.next += 1;
@@ -57,7 +57,7 @@ impl PictureFolder {
             let bytes = fs::metadata(path).map_or(bytes.len() as u64, |file| file.len());
             return Err(FileError::PictureBytes { origin, bytes, most: PICTURE_BYTES_MAX });
         }
-        Ok(Some(EncodedPicture { bytes, origin, number }))
+        Ok(Some(StoredPicture { content: Content::Encoded(bytes), origin, number }))
     }
 
     /// Begins anew.

@@ -12,6 +12,8 @@ pub(crate) struct Settings {
     pub(crate) repeat: bool,
     /// Frames a second, whatever the file says.
     pub(crate) rate: Option<f64>,
+    /// As fast as frames are taken.
+    pub(crate) unpaced: bool,
 }
 
 impl Settings {
@@ -20,7 +22,7 @@ impl Settings {
     /// # Errors
     /// Invalid, naming what is wrong.
     pub(crate) fn of(uri: &SourceUri) -> Result<Self, SourceError> {
-        uri.expect_params(&["loop", "fps"])?;
+        uri.expect_params(PARAMS)?;
         if uri.path().is_empty() {
             return Err(SourceError::new(SourceFault::Invalid, "file: names no file")
                 .hint("write file:PATH"));
@@ -35,14 +37,18 @@ impl Settings {
             Some("1" | "true") => true,
             Some(_) => return Err(bad("loop", "0 or 1").into()),
         };
-        let expected = "a rate of 0.001 to 1000";
-        let rate = uri.parsed_param::<f64>("fps", expected)?;
+        let unpaced = uri.param("fps") == Some("max");
+        let expected = "a rate of 0.001 to 1000, or max";
+        let rate = if unpaced { None } else { uri.parsed_param::<f64>("fps", expected)? };
         if rate.is_some_and(|rate| !(0.001..=1000.0).contains(&rate)) {
             return Err(bad("fps", expected).into());
         }
-        Ok(Self { path: uri.path().into(), repeat, rate })
+        Ok(Self { path: uri.path().into(), repeat, rate, unpaced })
     }
 }
+
+/// The parameters that a URI may have.
+pub(crate) const PARAMS: &[&str] = &["loop", "fps"];
 
 #[cfg(test)]
 mod tests {
@@ -51,10 +57,13 @@ mod tests {
     #[test]
     fn parameters_are_read_and_wrong_ones_named() {
         let read = |text: &str| Settings::of(&text.parse().unwrap());
-        let expected = Settings { path: "/a/b c".into(), repeat: true, rate: Some(12.5) };
+        let expected =
+            Settings { path: "/a/b c".into(), repeat: true, rate: Some(12.5), unpaced: false };
         assert_eq!(read("file:/a/b c?loop=1&fps=12.5").unwrap(), expected);
-        let plain = Settings { path: "x.avi".into(), repeat: false, rate: None };
+        let plain = Settings { path: "x.avi".into(), repeat: false, rate: None, unpaced: false };
         assert_eq!(read("file:x.avi").unwrap(), plain);
+        let fast = Settings { unpaced: true, ..plain };
+        assert_eq!(read("file:x.avi?fps=max").unwrap(), fast);
         for (text, named) in [
             ("file:", "no file"),
             ("file:x?loop=2", "loop"),

@@ -4,14 +4,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use keepsight_contract::{
-    CallContext, CaptureWish, DecodeError, DecodedPixels, Decoder, Frame, FrameSize, Host, Pace,
-    PixelBuffer, PixelFormat, Source, SourceError, SourceEvent, SourceFault, SourceInfo, SourceUri,
-    register_source,
+    CallContext, CaptureWish, Counter, DecodeError, DecodedPixels, Decoder, Frame, FrameSize, Host,
+    Pace, PixelBuffer, PixelFormat, Source, SourceError, SourceEvent, SourceFault, SourceInfo,
+    SourceUri, register_source,
 };
 use keepsight_jpeg::{JpegDecoder, Limits, PictureFormat, decode_png, inspect_jpeg};
 
+use serde_json::json;
+
 use crate::error::FileError;
-use crate::film::{EncodedPicture, Film};
+use crate::film::{Content, Film, StoredPicture};
 use crate::settings::Settings;
 
 /// Pictures or a film from files; see the crate's text for its URI.
@@ -20,6 +22,10 @@ use crate::settings::Settings;
 /// needed; a PNG is decoded at once.
 pub struct FileSource {
     settings: Settings,
+    host: Host,
+    damaged: Counter,
+    /// What was wrong with the first of the pictures that were left out before the last one read.
+    damage: Option<FileError>,
     film: Film,
     format: PixelFormat,
     size: FrameSize,
@@ -56,28 +62,38 @@ impl Source for FileSource {
         uri: &SourceUri,
         wish: &CaptureWish,
         _call: &CallContext,
-        _host: &Host,
+        host: &Host,
     ) -> Result<Self, SourceError> {
         let settings = Settings::of(uri)?;
-        let mut film = Film::open(&settings.path)?;
-        let first = film.next()?;
-        let first = first.ok_or(FileError::NoFrames { path: settings.path.clone() })?;
-        let next_sequence = first.number + 1;
-        let sequence = first.number;
-        let picture = check(first)?;
-        let wished = wish.rate.filter(|rate| (0.001..=1000.0).contains(rate));
-        Ok(Self {
-            rate: settings.rate.or(film.rate()).or(wished).unwrap_or(RATE),
-            format: picture.format,
-            size: picture.size,
-            pace: wish.pace,
+        let film = Film::open(&settings.path)?;
+        let mut source = Self {
+            rate: RATE,
+            format: PixelFormat::Mjpeg,
+            size: FrameSize::new(0, 0),
+            pace: if settings.unpaced { Pace::Unpaced } else { wish.pace },
             started: Instant::now(),
-            waiting: Some(Upcoming { picture, sequence, restarts: false }),
+            waiting: None,
             round_start: 0,
-            next_sequence,
+            next_sequence: 0,
+            host: host.clone(),
+            damaged: host.counter("frames_damaged"),
+            damage: None,
             settings,
             film,
-        })
+        };
+        let (picture, sequence) = match source.read_whole()? {
+            Some(first) => first,
+            None => {
+                let none = FileError::NoFrames { path: source.settings.path.clone() };
+                return Err(source.damage.take().unwrap_or(none).into());
+            }
+        };
+        let wished = wish.rate.filter(|rate| (0.001..=1000.0).contains(rate));
+        source.rate = source.settings.rate.or(source.film.rate()).or(wished).unwrap_or(RATE);
+        (source.format, source.size) = (picture.format, picture.size);
+        source.next_sequence = sequence + 1;
+        source.waiting = Some(Upcoming { picture, sequence, restarts: false });
+        Ok(source)
     }
 
     fn info(&self) -> SourceInfo {
@@ -116,20 +132,19 @@ impl FileSource {
     /// Reads the next picture; at the end of a film that is repeated, its first.
     fn read(&mut self) -> Result<Option<Upcoming>, FileError> {
         let mut restarts = false;
-        let mut encoded = self.film.next()?;
-        if encoded.is_none() && self.settings.repeat {
+        let mut read = self.read_whole()?;
+        if read.is_none() && self.settings.repeat {
             self.film.rewind()?;
             self.round_start = self.next_sequence;
-            encoded = self.film.next()?;
+            read = self.read_whole()?;
             restarts = true;
         }
-        let Some(encoded) = encoded else { return Ok(None) };
-        let sequence = self.round_start + encoded.number;
-        let picture = check(encoded)?;
+        let Some((picture, number)) = read else { return Ok(None) };
+        let sequence = self.round_start + number;
         if (picture.size, picture.format) != (self.size, self.format) {
             let described = |size, format| match format {
                 PixelFormat::Mjpeg => format!("a JPEG of {size}"),
-                _ => format!("a PNG of {size}"),
+                _ => format!("a picture of {size}"),
             };
             return Err(FileError::Differs {
                 found: described(picture.size, picture.format),
@@ -139,6 +154,32 @@ impl FileSource {
         }
         self.next_sequence = sequence + 1;
         Ok(Some(Upcoming { picture, sequence, restarts }))
+    }
+
+    /// The next picture that is whole, with its number. Whatever is wrong with a single picture is
+    /// counted, and the film goes on behind it.
+    fn read_whole(&mut self) -> Result<Option<(Checked, u64)>, FileError> {
+        self.damage = None;
+        let mut in_a_row = 0;
+        loop {
+            let stored = self.film.next();
+            let error = match stored.and_then(|it| it.map(numbered_and_checked).transpose()) {
+                Ok(picture) => return Ok(picture),
+                Err(error) if self.film.goes_on_after(&error) => error,
+                Err(error) => return Err(error),
+            };
+            self.damaged.add(1);
+            in_a_row += 1;
+            if self.damage.is_none() {
+                // One event for a row of them.
+                self.host.event("frame_damaged", json!({ "reason": error.to_string() }));
+            }
+            let first = self.damage.take().unwrap_or(error);
+            if in_a_row > DAMAGED_IN_A_ROW_MAX {
+                return Err(first);
+            }
+            self.damage = Some(first);
+        }
     }
 
     fn frame(&self, upcoming: Upcoming, due: Instant) -> Result<Frame, SourceError> {
@@ -173,9 +214,20 @@ impl Decoder for NamingDecoder {
     }
 }
 
+fn numbered_and_checked(stored: StoredPicture) -> Result<(Checked, u64), FileError> {
+    let number = stored.number;
+    Ok((check(stored)?, number))
+}
+
 /// Finds out what a picture is and whether it is whole.
-fn check(encoded: EncodedPicture) -> Result<Checked, FileError> {
-    let EncodedPicture { bytes, origin, .. } = encoded;
+fn check(stored: StoredPicture) -> Result<Checked, FileError> {
+    let StoredPicture { content, origin, .. } = stored;
+    let bytes = match content {
+        Content::Encoded(bytes) => bytes,
+        Content::Checked { format, size, bytes } => {
+            return Ok(Checked { format, size, bytes, origin });
+        }
+    };
     let limits = Limits::default();
     let checked = match PictureFormat::of(&bytes) {
         Some(PictureFormat::Png) => decode_png(&bytes, &limits)
@@ -200,6 +252,8 @@ fn wait_until(due: Instant, call: &CallContext) -> bool {
     Instant::now() >= due
 }
 
+/// So many damaged pictures one after the other are no film any more.
+const DAMAGED_IN_A_ROW_MAX: u32 = 100;
 /// Frames a second where nobody says anything.
 const RATE: f64 = 30.0;
 /// A call returns within a quarter of a second, so that a stop is obeyed promptly.

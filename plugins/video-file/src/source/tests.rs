@@ -172,10 +172,10 @@ fn a_film_without_frames_or_of_another_codec_is_named() {
 
 #[test]
 fn a_picture_that_goes_wrong_on_the_way_is_named() {
-    let (good, cut) = (jpeg(10), &jpeg(20)[..300]);
+    let good = jpeg(10);
     let large = encode(&Picture::filled(48, 16, [0; 3]), 90).unwrap();
     for (bytes, named) in
-        [(cut, "2.jpg: damaged"), (&large, "2.jpg is a JPEG of 48x16"), (PNG, "a PNG of 2x1")]
+        [(&large[..], "2.jpg is a JPEG of 48x16"), (PNG, "2.jpg is a picture of 2x1")]
     {
         let folder = folder(&[("1.jpg", &good), ("2.jpg", bytes)]);
         let mut source = open(folder.path());
@@ -224,4 +224,122 @@ fn at_native_pace_no_frame_comes_early_and_a_call_returns_soon() {
     let frame = next(&mut source);
     assert_eq!((frame.sequence(), tens(&frame)), (1, 2));
     assert!(frame.captured() <= Instant::now());
+}
+
+#[test]
+fn a_damaged_picture_is_counted_and_left_out() {
+    let [one, three] = [jpeg(10), jpeg(30)];
+    let folder = folder(&[
+        ("0.jpg", b"\xff\xd8\xff\xe0 but no JPEG"),
+        ("1.jpg", &one),
+        ("2.jpg", &one[..300]),
+        ("3.jpg", &three),
+        ("4.png", &PNG[..40]),
+        ("5.jpg", b""),
+    ]);
+    let (host, uri) = (RecordingHost::new(), format!("file:{}", folder.path().display()));
+    let wish = CaptureWish { pace: Pace::Unpaced, ..CaptureWish::default() };
+    let call = call_context(Duration::from_secs(5));
+    let mut source = FileSource::open(&uri.parse().unwrap(), &wish, &call, &host.host()).unwrap();
+    let frames = [next(&mut source), next(&mut source)];
+    assert_eq!(frames.each_ref().map(tens), [1, 3]);
+    assert_eq!(frames.each_ref().map(Frame::sequence), [1, 3], "the gaps can be seen");
+    assert!(matches!(event(&mut source).unwrap(), SourceEvent::Ended));
+    assert_eq!(host.host().counter("frames_damaged").value(), 4);
+    let reasons: Vec<String> = host.events().iter().map(|(_, data)| data.to_string()).collect();
+    assert_eq!(reasons.len(), 3, "one for each row of them: {reasons:?}");
+    assert!(reasons[1].contains("2.jpg: damaged"), "{reasons:?}");
+}
+
+#[test]
+fn too_many_damaged_pictures_in_a_row_are_an_error() {
+    let good = jpeg(10);
+    let names: Vec<String> = (0..=101).map(|number| format!("{number}.jpg")).collect();
+    let mut files: Vec<(&str, &[u8])> = vec![("0.jpg", &good)];
+    files.extend(names[1..].iter().map(|name| (name.as_str(), &good[..100])));
+    let folder = folder(&files);
+    let mut source = open(folder.path());
+    next(&mut source);
+    let error = event(&mut source).unwrap_err();
+    assert!(error.reason().contains("/1.jpg: damaged"), "{error}");
+}
+
+#[test]
+fn a_picture_without_its_end_mark_is_read() {
+    let picture = jpeg(20);
+    let folder = folder(&[("1.jpg", &picture[..picture.len() - 2])]);
+    assert_eq!(tens(&next(&mut open(folder.path()))), 2);
+}
+
+/// A gray Y4M film of 4 × 2 pixels.
+fn y4m(brightness: &[u8]) -> Vec<u8> {
+    let mut film = b"YUV4MPEG2 W4 H2 F20:1 Cmono\n".to_vec();
+    for value in brightness {
+        film.extend(b"FRAME\n");
+        film.extend([*value; 8]);
+    }
+    film
+}
+
+#[test]
+fn films_without_an_index_are_read_and_repeated() {
+    let (film, jpegs) = (y4m(&[10, 20, 30]), [jpeg(10), jpeg(20), jpeg(30)].concat());
+    let folder = folder(&[("a.y4m", &film), ("a.mjpeg", &jpegs)]);
+    for (name, format, rate) in
+        [("a.y4m", PixelFormat::Gray, 20.0), ("a.mjpeg", PixelFormat::Mjpeg, 30.0)]
+    {
+        let mut source =
+            open_at(&folder.path().join(name), "?loop=1&fps=max", Pace::Native).unwrap();
+        assert_eq!((source.info().format, source.info().rate), (format, Some(rate)));
+        for round in 0..3 {
+            for nth in 0..3 {
+                let frame = match event(&mut source).unwrap() {
+                    SourceEvent::Restarted(frame) if nth == 0 && round > 0 => frame,
+                    SourceEvent::Frame(frame) if nth > 0 || round == 0 => frame,
+                    other => panic!("{name}, round {round}, frame {nth}: {other:?}"),
+                };
+                assert_eq!(frame.sequence(), round * 3 + nth);
+                assert_eq!(u64::from(tens(&frame)), nth + 1);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_film_that_goes_wrong_is_named_with_the_byte() {
+    let mut cut = y4m(&[10, 20]);
+    cut.truncate(50);
+    let mut damaged = y4m(&[10, 20]);
+    damaged[42] = b'X';
+    let jpegs = [jpeg(10), jpeg(20)[..300].to_vec(), jpeg(30)].concat();
+    let folder = folder(&[
+        ("cut.y4m", &cut),
+        ("damaged.y4m", &damaged),
+        ("deep.y4m", b"YUV4MPEG2 W4 H2 C420p10\n"),
+        ("large.y4m", b"YUV4MPEG2 W90000 H90000\n"),
+        ("empty.y4m", b"YUV4MPEG2 W4 H2\n"),
+        ("a.mjpg", &jpegs),
+    ]);
+    let at = |name: &str| folder.path().join(name);
+    for (name, named) in [
+        ("cut.y4m", "cut.y4m: it ends in the middle of a picture that begins at byte 42"),
+        ("damaged.y4m", "damaged.y4m: damaged at byte 42"),
+    ] {
+        let mut source = open(&at(name));
+        assert_eq!(tens(&next(&mut source)), 1);
+        let error = event(&mut source).unwrap_err();
+        assert_eq!(error.fault(), SourceFault::Invalid);
+        assert!(error.reason().contains(named), "{error}");
+    }
+    check_fault(
+        &at("deep.y4m"),
+        SourceFault::Unsupported,
+        "deep.y4m: YUV4MPEG2 with the colours C420p10",
+    );
+    check_fault(&at("large.y4m"), SourceFault::Unsupported, "90000x90000");
+    check_fault(&at("empty.y4m"), SourceFault::Invalid, "has no frames");
+    let mut source = open(&at("a.mjpg"));
+    let frames = [next(&mut source), next(&mut source)];
+    assert_eq!(frames.each_ref().map(Frame::sequence), [0, 2]);
+    assert!(matches!(event(&mut source).unwrap(), SourceEvent::Ended));
 }
