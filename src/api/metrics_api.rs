@@ -153,6 +153,16 @@ fn stream_metrics(to: &mut Exposition, stream: &StreamMetrics) {
     }
     let help = "How often the source was opened again.";
     to.counter("keepsight_stream_reconnects_total", help, &[name], stream.reconnects);
+    if let Some(memory) = &stream.memory {
+        let help = "Memory that the stream's source has.";
+        to.gauge("keepsight_stream_memory_bytes", help, &[name], memory.bytes as f64);
+        let help = "The most memory that the stream's source had since it was opened.";
+        to.gauge("keepsight_stream_memory_peak_bytes", help, &[name], memory.peak as f64);
+        if let Some(limit) = memory.limit {
+            let help = "The most memory that the stream's source may have.";
+            to.gauge("keepsight_stream_memory_limit_bytes", help, &[name], limit as f64);
+        }
+    }
     let help = "Metrics that the source asked for beyond those that it may have.";
     let refused = stream.own.names_refused;
     to.counter("keepsight_stream_metric_names_refused_total", help, &[name], refused);

@@ -300,6 +300,7 @@ fn stream(name: &str, state: StreamState) -> StreamReport {
         frames_dropped: 0,
         last_frame_age: None,
         reconnects: 0,
+        memory: None,
         critical: false,
         plugins: Vec::new(),
     }

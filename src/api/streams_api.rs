@@ -8,6 +8,7 @@ use super::{Backend, LatestResult, status_table::SOON};
 use crate::{
     health::{Reply, milliseconds, seconds, utc, wall_time},
     inspector::{StreamPluginReport, StreamReport},
+    sandbox::MemoryUse,
 };
 
 /// A stream as clients see it.
@@ -30,8 +31,17 @@ struct StreamItem {
     frames_dropped: u64,
     last_frame_age_seconds: Option<f64>,
     reconnects: u64,
+    memory: Option<MemoryItem>,
     critical: bool,
     plugins: Vec<StreamPluginItem>,
+}
+
+/// What the source has of memory since it was opened last, decoded frames included.
+#[derive(Serialize)]
+struct MemoryItem {
+    bytes: u64,
+    peak_bytes: u64,
+    limit_bytes: Option<u64>,
 }
 
 /// In pixels.
@@ -150,9 +160,17 @@ impl From<StreamReport> for StreamItem {
             frames_dropped: report.frames_dropped,
             last_frame_age_seconds: report.last_frame_age.map(seconds),
             reconnects: report.reconnects,
+            memory: report.memory.map(MemoryItem::from),
             critical: report.critical,
             plugins: report.plugins.into_iter().map(StreamPluginItem::from).collect(),
         }
+    }
+}
+
+impl From<MemoryUse> for MemoryItem {
+    fn from(memory: MemoryUse) -> Self {
+        let MemoryUse { bytes, peak, limit, .. } = memory;
+        Self { bytes, peak_bytes: peak, limit_bytes: limit }
     }
 }
 

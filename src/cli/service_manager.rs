@@ -52,3 +52,37 @@ fn tell(state: &[NotifyState<'_>]) {
 }
 
 const SHORTEST_ROUND: Duration = Duration::from_millis(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Feeds at each of `seconds`, as the process is then; says when that reached systemd.
+    fn fed_at(feed_every: Option<u64>, seconds: &[(u64, bool)]) -> Vec<u64> {
+        let start = Instant::now();
+        let feed_every = feed_every.map(Duration::from_secs);
+        let mut manager = ServiceManager { feed_every, fed_at: None };
+        let mut fed = Vec::new();
+        for (second, alive) in seconds {
+            let lost = || Liveness::ContainmentLost { reason: "stuck".to_owned() };
+            let liveness = if *alive { Liveness::Alive } else { lost() };
+            let now = start + Duration::from_secs(*second);
+            manager.feed(now, &liveness);
+            if manager.fed_at == Some(now) {
+                fed.push(*second);
+            }
+        }
+        fed
+    }
+
+    #[test]
+    fn the_watchdog_is_fed_when_that_is_due_and_the_process_alive() {
+        let healthy = [(0, true), (1, true), (2, true), (3, true), (5, true)];
+        assert_eq!(fed_at(Some(2), &healthy), [0, 2, 5]);
+        assert!(fed_at(None, &healthy).is_empty(), "nobody asked for it");
+        let lost = [(0, true), (2, false), (4, false), (60, false)];
+        assert_eq!(fed_at(Some(2), &lost), [0]);
+        let back = [(0, true), (2, false), (3, true), (5, true)];
+        assert_eq!(fed_at(Some(2), &back), [0, 3, 5]);
+    }
+}

@@ -107,6 +107,8 @@ impl Default for RuntimeLimits {
             call: Duration::from_secs(30),
             session: Duration::from_secs(60),
             shutdown: Duration::from_secs(5),
+            abandoned_threads: 128,
+            abandoned_threads_per_plugin: 3,
         }
     }
 }
@@ -123,6 +125,7 @@ impl StreamConfig {
             critical: false,
             grace: GRACE,
             mode,
+            memory: None,
             plugins: Vec::new(),
             settings: BTreeMap::new(),
         }

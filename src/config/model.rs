@@ -84,7 +84,7 @@ pub enum LostContainment {
     Exit,
 }
 
-/// How long things may take.
+/// How long things may take, and how many may hang.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuntimeLimits {
     /// A check whether something is there.
@@ -99,6 +99,10 @@ pub struct RuntimeLimits {
     pub session: Duration,
     /// Everything's end.
     pub shutdown: Duration,
+    /// Threads that were given up and have not returned, at which containment is lost.
+    pub abandoned_threads: usize,
+    /// The same of one plugin, at which it gets no new one.
+    pub abandoned_threads_per_plugin: usize,
 }
 
 /// A source and the plugins it feeds.
@@ -116,6 +120,8 @@ pub struct StreamConfig {
     pub grace: Duration,
     /// What happens to frames that plugins are too slow for.
     pub mode: Mode,
+    /// For the source and what it decodes, in bytes.
+    pub memory: Option<u64>,
     /// Instances, in the order in which they see a frame; each is in [`Config::plugins`].
     pub plugins: Vec<String>,
     /// What this stream overrides, by instance; each is in `plugins`.

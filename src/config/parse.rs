@@ -174,7 +174,16 @@ fn runtime(root: &Section<'_>) -> Result<RuntimeConfig, ConfigError> {
         section.parsed("on_lost_containment", "\"exit\" or \"report\"")?,
     );
     set(&mut runtime.strict, section.flag("strict")?);
-    let known = ["probe", "init", "frame", "call", "session", "shutdown"];
+    let known = [
+        "probe",
+        "init",
+        "frame",
+        "call",
+        "session",
+        "shutdown",
+        "abandoned_threads",
+        "abandoned_threads_per_plugin",
+    ];
     if let Some(section) = section.section("limits", "[runtime.limits]", &known)? {
         let limits = &mut runtime.limits;
         set(&mut limits.probe, section.time("probe")?);
@@ -183,6 +192,10 @@ fn runtime(root: &Section<'_>) -> Result<RuntimeConfig, ConfigError> {
         set(&mut limits.call, section.time("call")?);
         set(&mut limits.session, section.time("session")?);
         set(&mut limits.shutdown, section.time("shutdown")?);
+        let number = |key| section.integer(key, 1..=10_000);
+        let count = |key| number(key).map(|found| found.map(|number| number as usize));
+        set(&mut limits.abandoned_threads, count("abandoned_threads")?);
+        set(&mut limits.abandoned_threads_per_plugin, count("abandoned_threads_per_plugin")?);
     }
     Ok(runtime)
 }
@@ -222,7 +235,8 @@ fn streams(
     root: &Section<'_>,
     instances: &BTreeMap<String, PluginConfig>,
 ) -> Result<BTreeMap<String, StreamConfig>, ConfigError> {
-    let known = ["source", "size", "fps", "critical", "grace", "mode", "plugins", "settings"];
+    let known =
+        ["source", "size", "fps", "critical", "grace", "mode", "memory", "plugins", "settings"];
     let mut streams = BTreeMap::new();
     for (name, section) in root.named_sections("streams", &known)? {
         let Some(source) = section.text("source")? else {
@@ -238,6 +252,7 @@ fn streams(
         set(&mut stream.critical, section.flag("critical")?);
         set(&mut stream.grace, section.time("grace")?);
         set(&mut stream.mode, section.parsed("mode", "\"newest\" or \"every\"")?);
+        stream.memory = section.size("memory", 1 << 20..=1 << 46)?;
         let mut seen = BTreeSet::new();
         for plugin in section.texts("plugins")? {
             let id = plugin.value.expose().to_owned();

@@ -18,7 +18,7 @@ limits = { body_bytes = "1MiB", connections = 7, header_time = "2s", subscribers
 state_dir = "/var/lib/keepsight"
 on_lost_containment = "exit"
 strict = true
-limits = { init = "10min", frame = "250ms" }
+limits = { init = "10min", frame = "250ms", abandoned_threads = 9 }
 [streams.door]
 source   = "camera:usb-046d_C920_1A2B3C4D"
 size     = "1280x720"
@@ -33,6 +33,7 @@ source   = "rtsp://cam:${DRIVE_PASSWORD}@192.0.2.40/stream2"
 plugins  = ["tracker"]
 [streams.yard]
 source   = "file:yard.y4m"
+memory   = "64MiB"
 [plugins.tracker]
 use      = "video-tracker"
 critical = true
@@ -101,6 +102,7 @@ fn every_key_arrives() {
     let limits = RuntimeLimits {
         init: Duration::from_secs(600),
         frame: Duration::from_millis(250),
+        abandoned_threads: 9,
         ..RuntimeLimits::default()
     };
     assert_eq!(runtime.limits, limits);
@@ -114,7 +116,8 @@ fn every_key_arrives() {
     let masks = json!({"masks": [[[0.0, 0.0], [0.3, 0.0], [0.3, 0.2]]]});
     assert_eq!(door.settings["tracker"].expose(), &masks);
     assert_eq!(streams["drive"].source.expose(), "rtsp://cam:hunter2@192.0.2.40/stream2");
-    assert_eq!(streams["yard"].mode, Mode::Every);
+    assert_eq!((streams["yard"].mode, streams["yard"].memory), (Mode::Every, Some(64 << 20)));
+    assert_eq!(door.memory, None);
 
     let tracker = &plugins["tracker"];
     assert_eq!(tracker.plugin, "video-tracker");

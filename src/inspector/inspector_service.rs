@@ -311,6 +311,7 @@ fn stream_metrics(stream: &Stream, now: Instant) -> StreamMetrics {
         frames_in: report.status.frames_in,
         last_frame_age: report.status.last_frame_age(now),
         reconnects: report.status.reconnects,
+        memory: report.memory,
         plugins: feeds.collect(),
         own: stream.source_metrics(),
     }
@@ -338,6 +339,7 @@ fn describe_stream(report: streams::StreamReport, clock: &dyn Clock) -> StreamRe
         frames_dropped: report.feeds.iter().map(|feed| feed.dropped).sum(),
         last_frame_age: status.last_frame_age(clock.now()),
         reconnects: status.reconnects,
+        memory: report.memory,
         critical: report.critical,
         plugins: report
             .feeds

@@ -82,6 +82,8 @@ pub struct StreamMetrics {
     pub last_frame_age: Option<Duration>,
     /// How often the source was opened again.
     pub reconnects: u64,
+    /// What its source has of memory, where that is measured.
+    pub memory: Option<MemoryUse>,
     /// Of each plugin that it feeds, in order.
     pub plugins: Vec<FeedMetrics>,
     /// What the source counts itself.

@@ -8,6 +8,7 @@ use keepsight_contract::{Degradation, FrameSize, Manifest, PixelFormat};
 
 use crate::{
     lifecycle::LifecycleState,
+    sandbox::MemoryUse,
     streams::{SessionState, SourceState},
 };
 
@@ -103,6 +104,8 @@ pub struct StreamReport {
     pub last_frame_age: Option<Duration>,
     /// How often the source was opened again.
     pub reconnects: u64,
+    /// What its source has of memory, where that is measured.
+    pub memory: Option<MemoryUse>,
     /// Whether the process is not ready without it.
     pub critical: bool,
     /// The plugins it feeds, in order.

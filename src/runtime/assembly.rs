@@ -100,6 +100,8 @@ pub(super) fn streams(
                 Mode::Newest => MailboxMode::Newest,
                 Mode::Every => MailboxMode::Every,
             },
+            memory: stream.memory,
+            left_alone: None,
             critical: stream.critical,
             grace: stream.grace,
             feeds,

@@ -110,8 +110,12 @@ impl Runtime {
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StartError> {
         install_panic_hook();
-        let sandbox = Sandbox::new(SandboxLimits::default());
         let limits = &config.runtime.limits;
+        let sandbox = Sandbox::new(SandboxLimits {
+            abandoned_per_instance: limits.abandoned_threads_per_plugin,
+            abandoned_per_process: limits.abandoned_threads,
+            ..SandboxLimits::default()
+        });
         let checker = DependencyChecker::new(sandbox.clone(), options.probe_program, limits.probe);
         let checker = Arc::new(checker.with_clock(clock.clone()));
         let (events, reported) = mpsc::channel();
@@ -158,6 +162,9 @@ impl Runtime {
         let slots = self.sandbox.crash_slots().clone();
         let (keeper, crashes) = CrashKeeper::start(slots, folder).map_err(StartError::Thread)?;
         for crash in crashes {
+            if let (_, Some(stream)) = publishing::owner(&crash.instance) {
+                self.leave_source_alone(stream, &crash);
+            }
             if let Some(instance) = self.registry.find(&crash.instance) {
                 let quarantine = crash.quarantine();
                 let Crash { stream, generation, phase, in_a_row, .. } = crash;
@@ -167,6 +174,19 @@ impl Runtime {
         }
         let _ = self.crash_keeper.set(keeper);
         Ok(())
+    }
+
+    /// A source that ran each time that the last processes died is not opened in this one.
+    fn leave_source_alone(&self, stream: &str, crash: &Crash) {
+        let Some(cause) = crash.quarantine() else { return };
+        let cause = cause.with_hint(
+            "look at the log and the kernel's for why; restart Keepsight to try the source again",
+        );
+        let mut planned = self.planned.lock().unwrap_or_else(PoisonError::into_inner);
+        let planned = planned.iter_mut().find(|planned| planned.spec.name == stream);
+        if let Some(planned) = planned {
+            planned.spec.left_alone = Some(cause);
+        }
     }
 
     /// Begins to load every plugin and to open every source; returns at once. A second call does

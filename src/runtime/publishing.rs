@@ -70,7 +70,7 @@ pub(super) fn source_host(stream: &str) -> String {
 }
 
 /// The plugin or the stream whose host has that name. Names of instances have no colon.
-fn owner(instance: &str) -> (Option<&str>, Option<&str>) {
+pub(super) fn owner(instance: &str) -> (Option<&str>, Option<&str>) {
     match instance.split_once(':') {
         Some((SOURCE, stream)) => (None, Some(stream)),
         Some(_) => (None, None),

@@ -18,6 +18,7 @@ mod feed;
 mod mailbox;
 mod results;
 mod session;
+mod source_decoder;
 mod source_worker;
 mod stream;
 mod stream_spec;

@@ -4,9 +4,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use keepsight_contract::{ErasedSource, Frame, SourceError, SourceEvent, SourceFault};
+use keepsight_contract::{Bytes, ErasedSource, Frame, SourceError, SourceEvent, SourceFault};
 
-use super::{SourceState, feed::Work, stream::StreamShared};
+use super::{
+    SourceState,
+    feed::Work,
+    source_decoder::SourceDecoder,
+    stream::{StreamShared, source_scope},
+};
 use crate::sandbox::{Phase, RunFault, SandboxScope, WorkerSeat};
 
 /// Why a source is closed.
@@ -32,7 +37,7 @@ pub(super) fn start(stream: &Arc<StreamShared>) {
         let stream = stream.clone();
         move |seat: &WorkerSeat| drive(&stream, seat)
     };
-    let scope = SandboxScope::new(format!("source:{}", stream.name), Some(stream.name.clone()), 0);
+    let scope = source_scope(&stream.name, 0);
     match stream.sandbox.spawn_worker(&format!("{}-source", stream.name), scope, on_abandon, body) {
         Ok(worker) => stream.set_source_worker(worker),
         Err(fault) => {
@@ -45,6 +50,7 @@ pub(super) fn start(stream: &Arc<StreamShared>) {
 
 /// The watchdog gave the worker up, since the driver hangs. Runs on the watchdog's thread.
 fn abandoned(stream: &Arc<StreamShared>, fault: &RunFault) {
+    stream.host.end_generation();
     if !stream.is_stopped() {
         note_fault(stream, fault);
         start_later(stream);
@@ -67,8 +73,12 @@ fn start_later(stream: &Arc<StreamShared>) {
 fn drive(stream: &Arc<StreamShared>, seat: &WorkerSeat) {
     let mut sequence = Sequence::default();
     while !stream.is_stopped() && !seat.stop_requested() {
+        // Those of an earlier worker that was given up.
+        end_threads(stream);
+        let scope = stream.next_opening();
+        let _engaged = seat.work_for(scope.clone());
         let end = match open(stream, seat) {
-            Some(source) => run(stream, seat, source, &mut sequence),
+            Some(source) => run(stream, seat, source, &scope, &mut sequence),
             None if seat.is_abandoned() => return,
             None if stream.status().state == SourceState::Failed => End::Lasting,
             None => End::Again,
@@ -133,10 +143,11 @@ fn run(
     stream: &Arc<StreamShared>,
     seat: &WorkerSeat,
     mut source: Box<dyn ErasedSource>,
+    scope: &SandboxScope,
     sequence: &mut Sequence,
 ) -> End {
     let round = stream.next_round(stream.clock.now());
-    let end = frames(stream, seat, source.as_mut(), sequence, round);
+    let end = frames(stream, seat, source.as_mut(), scope, sequence, round);
     close(stream, seat, source);
     end
 }
@@ -145,6 +156,7 @@ fn frames(
     stream: &Arc<StreamShared>,
     seat: &WorkerSeat,
     source: &mut dyn ErasedSource,
+    scope: &SandboxScope,
     sequence: &mut Sequence,
     mut round: u64,
 ) -> End {
@@ -170,12 +182,12 @@ fn frames(
         };
         match event {
             SourceEvent::Frame(frame) => {
-                bring(stream, sequence.number(frame), round);
+                bring(stream, SourceDecoder::attach(sequence.number(frame), scope), round);
                 quiet_since = stream.clock.now();
             }
             SourceEvent::Restarted(frame) => {
                 round = stream.begin_round();
-                bring(stream, sequence.number(frame), round);
+                bring(stream, SourceDecoder::attach(sequence.number(frame), scope), round);
                 quiet_since = stream.clock.now();
             }
             SourceEvent::Ended if live => {
@@ -251,10 +263,18 @@ fn faulted(stream: &StreamShared, seat: &WorkerSeat, fault: &RunFault) {
 }
 
 fn note_fault(stream: &StreamShared, fault: &RunFault) {
-    tracing::warn!(stream = %stream.name, code = fault.code(), %fault, "the source's code failed");
+    let (code, reason, hint) = match fault {
+        RunFault::MemoryExceeded { limit, used, .. } => (
+            "source.memory_exceeded",
+            format!("the source took {}, beyond its limit of {}", Bytes(*used), Bytes(*limit)),
+            "raise the stream's `memory` if its frames need it; otherwise the source leaks",
+        ),
+        _ => (fault.code(), fault.to_string(), fault.hint()),
+    };
+    tracing::warn!(stream = %stream.name, code, reason, "the source's code failed");
     stream.update(|status, now| {
         status.turn(SourceState::Reconnecting, now);
-        status.explain(fault.code(), fault.to_string(), fault.hint());
+        status.explain(code, reason, hint);
     });
 }
 

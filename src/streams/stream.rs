@@ -16,8 +16,9 @@ use super::{
     session, source_worker,
 };
 use crate::{
+    lifecycle::Cause,
     loader::{Backoff, Clock, InstanceHost, MetricsSnapshot},
-    sandbox::{Sandbox, Worker},
+    sandbox::{MemoryAccount, MemoryUse, Sandbox, SandboxScope, Worker},
 };
 
 /// A source and the plugins it feeds, at work until stopped.
@@ -29,6 +30,7 @@ pub(super) struct StreamShared {
     pub(super) source: SourceUri,
     pub(super) wish: CaptureWish,
     pub(super) limits: StreamLimits,
+    memory: Option<u64>,
     pub(super) registration: SourceRegistration,
     pub(super) host: Arc<InstanceHost>,
     pub(super) sandbox: Arc<Sandbox>,
@@ -40,6 +42,7 @@ pub(super) struct StreamShared {
     on_change: StatusListener,
     mode: MailboxMode,
     rounds: AtomicU64,
+    openings: AtomicU64,
     parts: Mutex<StreamParts>,
     changed: Condvar,
 }
@@ -51,6 +54,8 @@ struct StreamParts {
     backoff: Backoff,
     lost_at: Option<Instant>,
     newest: Option<Frame>,
+    /// What the source as it was opened last is charged to.
+    account: Option<MemoryAccount>,
     source_worker: Option<Worker>,
     sessions_open: usize,
     stopped: bool,
@@ -67,6 +72,9 @@ pub struct StreamReport {
     pub status: StreamStatus,
     /// What happens to frames that plugins are too slow for.
     pub mode: MailboxMode,
+    /// What the source has of memory since it was opened last, decoded frames included; `None`
+    /// where this binary's allocator doesn't measure it.
+    pub memory: Option<MemoryUse>,
     /// Whether the process is not ready without it.
     pub critical: bool,
     /// How long it may be away before that counts.
@@ -124,6 +132,7 @@ impl Stream {
             backoff: Backoff::new(spec.limits.backoff, &spec.name),
             lost_at: None,
             newest: None,
+            account: None,
             source_worker: None,
             sessions_open: feeds.len(),
             stopped: false,
@@ -133,6 +142,7 @@ impl Stream {
             source: spec.source,
             wish: spec.wish,
             limits: spec.limits,
+            memory: spec.memory,
             registration,
             host,
             sandbox,
@@ -143,13 +153,17 @@ impl Stream {
             on_change: spec.on_change,
             mode: spec.mode,
             rounds: AtomicU64::new(0),
+            openings: AtomicU64::new(0),
             parts: Mutex::new(parts),
             changed: Condvar::new(),
         });
         for index in 0..shared.feeds.len() {
             session::start(&shared, index);
         }
-        source_worker::start(&shared);
+        match spec.left_alone {
+            None => source_worker::start(&shared),
+            Some(cause) => shared.leave_alone(cause),
+        }
         Self(shared)
     }
 
@@ -173,15 +187,17 @@ impl Stream {
                 latency_ms: feed.latency_ms.snapshot(),
             }
         };
-        let (status, critical, grace) = {
+        let (status, critical, grace, memory) = {
             let parts = shared.parts();
-            (parts.status.clone(), parts.critical, parts.grace)
+            let memory = parts.account.as_ref().map(MemoryAccount::instance_use);
+            (parts.status.clone(), parts.critical, parts.grace, memory)
         };
         StreamReport {
             name: shared.name.to_string(),
             source: shared.source.redacted(),
             status,
             mode: shared.mode,
+            memory,
             critical,
             grace,
             feeds: shared.feeds.iter().map(feed_report).collect(),
@@ -310,6 +326,28 @@ impl StreamShared {
         drop(before);
     }
 
+    /// In whose scope the source's code runs from here on, until it is opened again: with an account
+    /// of its own, so that what an earlier opening left behind is not held against this one.
+    pub(super) fn next_opening(&self) -> SandboxScope {
+        let number = self.openings.fetch_add(1, Relaxed) + 1;
+        let account = self.sandbox.open_account(self.memory);
+        let scope = source_scope(&self.name, number).charging(account.clone());
+        self.host.set_scope(scope.clone());
+        let before = std::mem::replace(&mut self.parts().account, account);
+        drop(before);
+        scope
+    }
+
+    /// The source is not opened; sessions end as they do behind a file.
+    fn leave_alone(&self, cause: Cause) {
+        tracing::error!(stream = %self.name, reason = %cause.reason, "the source is left alone");
+        self.update(|status, now| {
+            status.turn(SourceState::Failed, now);
+            status.explain(cause.code, cause.reason, cause.hint.as_deref().unwrap_or_default());
+        });
+        self.source_ended();
+    }
+
     /// The pause before the source is opened again.
     pub(super) fn next_reconnect(&self) -> Duration {
         let mut parts = self.parts();
@@ -376,6 +414,11 @@ impl StreamReport {
     pub fn is_live(&self) -> bool {
         self.status.state == SourceState::Live
     }
+}
+
+/// In which a source's code runs, as its crash slot names it.
+pub(super) fn source_scope(stream: &Arc<str>, opening: u64) -> SandboxScope {
+    SandboxScope::new(format!("source:{stream}"), Some(stream.clone()), opening)
 }
 
 /// A loss of the source that lasts longer ends the sessions.

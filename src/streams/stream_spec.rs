@@ -4,7 +4,10 @@ use keepsight_contract::{CaptureWish, SourceUri};
 use serde_json::Value;
 
 use super::{MailboxMode, StatusListener};
-use crate::loader::{BackoffPolicy, Clock, PluginInstance};
+use crate::{
+    lifecycle::Cause,
+    loader::{BackoffPolicy, Clock, PluginInstance},
+};
 
 /// What a stream is configured to be.
 pub struct StreamSpec {
@@ -16,6 +19,10 @@ pub struct StreamSpec {
     pub wish: CaptureWish,
     /// What happens to frames that plugins are too slow for.
     pub mode: MailboxMode,
+    /// What the source and its frames' decoding may have of memory, in bytes.
+    pub memory: Option<u64>,
+    /// Why the source is not opened at all, where that is so.
+    pub left_alone: Option<Cause>,
     /// Whether the process is not ready without it.
     pub critical: bool,
     /// How long it may be away before that counts.

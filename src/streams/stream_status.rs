@@ -115,8 +115,13 @@ impl StreamStatus {
         }
     }
 
-    pub(super) fn explain(&mut self, code: &'static str, reason: String, hint: &str) {
-        self.code = Some(Cow::Borrowed(code));
+    pub(super) fn explain(
+        &mut self,
+        code: impl Into<Cow<'static, str>>,
+        reason: String,
+        hint: &str,
+    ) {
+        self.code = Some(code.into());
         self.reason = Some(reason);
         self.hint = (!hint.is_empty()).then(|| hint.to_owned());
     }

@@ -222,18 +222,24 @@ impl Frame {
         if self.0.sequence == sequence {
             return self;
         }
-        let parts = &self.0;
-        Frame(Arc::new(FrameParts {
-            pixels: parts.pixels.clone(),
-            format: parts.format,
-            size: parts.size,
-            stride: parts.stride,
-            sequence,
-            captured: parts.captured,
-            decoder: parts.decoder.clone(),
-            decoded: OnceLock::new(),
-            truth: parts.truth.clone(),
-        }))
+        Frame(Arc::new(FrameParts { sequence, ..self.0.undecoded() }))
+    }
+
+    /// This frame with what `change` makes of its decoder, where it has one; the pixels stay
+    /// shared. By it the runtime has decoding charged to the frame's source.
+    pub fn map_decoder(
+        mut self,
+        change: impl FnOnce(Arc<dyn Decoder>) -> Arc<dyn Decoder>,
+    ) -> Frame {
+        let Some(decoder) = self.0.decoder.clone().map(change) else { return self };
+        match Arc::get_mut(&mut self.0) {
+            Some(parts) => parts.decoder = Some(decoder),
+            None => {
+                let decoder = Some(decoder);
+                self.0 = Arc::new(FrameParts { decoder, ..self.0.undecoded() });
+            }
+        }
+        self
     }
 
     /// A frame of other pixels that keeps this one's sequence, time and truth.
@@ -247,6 +253,23 @@ impl Frame {
             .captured(self.captured());
         builder.parts.truth = self.0.truth.clone();
         builder.build()
+    }
+}
+
+impl FrameParts {
+    /// The same pixels, and nothing of what was decoded.
+    fn undecoded(&self) -> Self {
+        Self {
+            pixels: self.pixels.clone(),
+            format: self.format,
+            size: self.size,
+            stride: self.stride,
+            sequence: self.sequence,
+            captured: self.captured,
+            decoder: self.decoder.clone(),
+            decoded: OnceLock::new(),
+            truth: self.truth.clone(),
+        }
     }
 }
 
@@ -457,6 +480,35 @@ mod tests {
         assert_eq!((first.sequence(), first.pixels()), (9, &[7; 4][..]));
         assert!(Arc::ptr_eq(&first.0, &second.0));
         assert_eq!(decoder.0.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn a_decoder_can_be_wrapped_and_the_pixels_stay_shared() {
+        struct Gives(u8);
+        impl Decoder for Gives {
+            fn decode(&self, _: &[u8], size: FrameSize) -> Result<DecodedPixels, DecodeError> {
+                let pixels = vec![self.0; size.pixel_count() as usize];
+                Ok(DecodedPixels { format: PixelFormat::Gray, size, pixels })
+            }
+        }
+
+        let frame =
+            Frame::builder(PixelFormat::Mjpeg, FrameSize::new(2, 2), PixelBuffer::from(vec![1]))
+                .sequence(9)
+                .decoder(Arc::new(Gives(7)))
+                .build()
+                .unwrap();
+        let value = |frame: &Frame| frame.decoded().unwrap().pixels()[0];
+        // Where somebody else has the frame too, theirs stays as it is.
+        let other = frame.clone().map_decoder(|_| Arc::new(Gives(8)));
+        assert_eq!((value(&frame), value(&other), other.sequence()), (7, 8, 9));
+        assert_eq!(frame.pixels().as_ptr(), other.pixels().as_ptr());
+        drop(frame);
+        assert_eq!(value(&other.renumbered(10).map_decoder(|_| Arc::new(Gives(9)))), 9);
+
+        let plain = build(PixelFormat::Gray, FrameSize::new(2, 2), 4).unwrap();
+        let same = plain.map_decoder(|_| unreachable!("it has none"));
+        assert_eq!(same.decoded().unwrap().pixels(), [0; 4]);
     }
 
     #[test]

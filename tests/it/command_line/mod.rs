@@ -6,6 +6,8 @@ mod checking;
 #[cfg(all(feature = "video-tracker", feature = "video-file", feature = "frame-stats"))]
 mod hanging;
 mod listings;
+#[cfg(feature = "video-tracker")]
+mod lost_containment;
 #[cfg(feature = "child-process")]
 mod programs;
 mod running;

@@ -214,6 +214,7 @@ pub(super) fn stream(name: &str, state: StreamState) -> StreamReport {
         frames_dropped: 7,
         last_frame_age: Some(Duration::from_millis(40)),
         reconnects: 1,
+        memory: None,
         critical: true,
         plugins: vec![StreamPluginReport {
             plugin: "tracker".to_owned(),

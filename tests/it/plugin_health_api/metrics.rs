@@ -59,6 +59,7 @@ fn door() -> StreamMetrics {
         frames_in: 100,
         last_frame_age: Some(Duration::from_millis(40)),
         reconnects: 3,
+        memory: None,
         plugins: vec![FeedMetrics {
             plugin: "tracker".to_owned(),
             state: SessionState::Running,

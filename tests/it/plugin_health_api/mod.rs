@@ -3,6 +3,7 @@
 //! real runtime.
 
 mod call_sessions;
+mod critical;
 mod end_to_end;
 mod events;
 mod exposition;

@@ -42,6 +42,7 @@ fn streams_say_where_they_stand() {
           "frames_in": 100,
           "hint": null,
           "last_frame_age_seconds": 0.04,
+          "memory": null,
           "mode": "newest",
           "name": "door",
           "nominal_rate": 15.0,

@@ -2,6 +2,7 @@
 
 mod crashes;
 mod hangs;
+mod lost_containment;
 mod memory;
 mod panics;
 mod support;

@@ -1,4 +1,6 @@
 //! Frames come, stop and come again; sessions fail and are opened again.
 
+mod crashed_sources;
+mod memory;
 mod sessions;
 mod sources;
