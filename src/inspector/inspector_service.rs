@@ -24,6 +24,7 @@ pub struct InspectorService {
     sandbox: Arc<Sandbox>,
     host: HostSurvey,
     clock: Arc<dyn Clock>,
+    stuck_after: Duration,
     streams: OnceLock<StreamsRegistry>,
     begun: Instant,
 }
@@ -46,8 +47,14 @@ impl InspectorService {
             host,
             begun: clock.now(),
             clock,
+            stuck_after: SUPERVISOR_STUCK,
             streams: OnceLock::new(),
         }
+    }
+
+    /// The same inspector, to which a supervisor is stuck after `stuck_after` without a round.
+    pub fn with_stuck_after(self, stuck_after: Duration) -> Self {
+        Self { stuck_after, ..self }
     }
 
     /// Adds the streams; of two calls the first counts.
@@ -130,7 +137,7 @@ impl InspectorService {
             let reason = format!("{count} threads hang in plugins, sources or probes");
             return Liveness::ContainmentLost { reason };
         }
-        if stuck_for > SUPERVISOR_STUCK {
+        if stuck_for > self.stuck_after {
             let reason = format!("the supervisor has made no progress for {stuck_for:.0?}");
             return Liveness::ContainmentLost { reason };
         }

@@ -501,16 +501,24 @@ impl PluginInstance {
         }
     }
 
-    /// Ends everything of this instance, waiting at most `limit` for each part.
-    pub fn shut_down(&self, limit: Duration) {
+    /// Asks everything of this instance to end; returns at once.
+    pub fn ask_to_end(&self) {
         let ended = self.life().current.take();
         if let Some(generation) = &ended {
             generation.end();
         }
         self.pool.refuse_waiting(|| self.not_ready());
         self.host.end_generation();
-        self.pool.stop(limit);
-        self.join_threads(self.generation(), limit);
+        self.pool.stop();
+    }
+
+    /// Ends everything of this instance, waiting at most `limit` for all of it.
+    pub fn shut_down(&self, limit: Duration) {
+        self.ask_to_end();
+        let end = Instant::now() + limit;
+        self.pool.join(end);
+        let left = end.saturating_duration_since(Instant::now());
+        self.join_threads(self.generation(), left);
     }
 
     /// Waits at most `limit` for the threads that generation `number` left; one that hasn't ended

@@ -136,18 +136,21 @@ impl ToolPool {
         self.parts().queue.sessions_end()
     }
 
-    /// Ends the workers, waiting at most `limit` for each.
-    pub(super) fn stop(&self, limit: Duration) {
-        let workers = {
-            let mut parts = self.parts();
-            parts.stopped = true;
-            std::mem::take(&mut parts.workers)
-        };
+    /// Asks the workers to end, and cancels what they run.
+    pub(super) fn stop(&self) {
+        let mut parts = self.parts();
+        parts.stopped = true;
+        parts.workers.iter().for_each(Worker::stop);
+        drop(parts);
         self.refuse(stopped);
         self.changed.notify_all();
+    }
+
+    /// Waits for the workers to end, at most until `end`; who hasn't by then is abandoned.
+    pub(super) fn join(&self, end: Instant) {
+        let workers = std::mem::take(&mut self.parts().workers);
         for worker in workers {
-            worker.stop();
-            if !worker.join_within(limit) {
+            if !worker.join_within(end.saturating_duration_since(Instant::now())) {
                 tracing::warn!("a call did not end in time; its thread is abandoned");
             }
         }

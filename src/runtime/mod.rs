@@ -23,7 +23,7 @@ use crate::{
         Catalog, Clock, DependencyChecker, LastCrash, PluginRegistry, ProbeProgram, SystemClock,
     },
     outputs::{Output, OutputError},
-    sandbox::{Sandbox, SandboxLimits, install_panic_hook},
+    sandbox::{Phase, Sandbox, SandboxLimits, install_panic_hook},
     streams::{Listener, Stream, StreamError, StreamsRegistry},
     supervisor::{Crash, CrashKeeper, Supervisor},
 };
@@ -161,8 +161,14 @@ impl Runtime {
         let Some(folder) = &self.state_dir else { return Ok(()) };
         let slots = self.sandbox.crash_slots().clone();
         let (keeper, crashes) = CrashKeeper::start(slots, folder).map_err(StartError::Thread)?;
+        let alone = crashes.len() == 1;
         for crash in crashes {
-            if let (_, Some(stream)) = publishing::owner(&crash.instance) {
+            // A live source waits for its next frame nearly all the time, so it is there whoever
+            // ends the process; that alone says nothing.
+            let suspect = alone || crash.phase != Phase::SourceNext;
+            if let (_, Some(stream)) = publishing::owner(&crash.instance)
+                && suspect
+            {
                 self.leave_source_alone(stream, &crash);
             }
             if let Some(instance) = self.registry.find(&crash.instance) {
@@ -176,7 +182,7 @@ impl Runtime {
         Ok(())
     }
 
-    /// A source that ran each time that the last processes died is not opened in this one.
+    /// A source that is to blame for the last processes' deaths is not opened in this one.
     fn leave_source_alone(&self, stream: &str, crash: &Crash) {
         let Some(cause) = crash.quarantine() else { return };
         let cause = cause.with_hint(
@@ -234,13 +240,16 @@ impl Runtime {
     /// Ends supervisor, streams, outputs and plugins, in that order, each within the configured
     /// limit; who hasn't ended by then is left behind and logged.
     pub fn shut_down(&self) {
-        self.supervisor.stop();
+        self.supervisor.stop(self.shutdown_limit);
         if let Some(streams) = self.streams.get() {
             streams.stop(self.shutdown_limit);
         }
         self.end_outputs();
-        for instance in self.registry.instances() {
-            instance.shut_down(self.shutdown_limit);
+        let instances: Vec<_> = self.registry.instances().collect();
+        instances.iter().for_each(|instance| instance.ask_to_end());
+        let end = Instant::now() + self.shutdown_limit;
+        for instance in instances {
+            instance.shut_down(end.saturating_duration_since(Instant::now()));
         }
         if let Some(keeper) = self.crash_keeper.get() {
             keeper.end();

@@ -105,6 +105,10 @@ impl Feed {
         drop(before);
     }
 
+    pub(super) fn stop_worker(&self) {
+        self.parts().worker.iter().for_each(Worker::stop);
+    }
+
     pub(super) fn take_worker(&self) -> Option<Worker> {
         self.parts().worker.take()
     }

@@ -257,23 +257,30 @@ impl Stream {
         true
     }
 
-    /// Asks every worker to end; returns at once.
+    /// Asks every worker to end, and cancels what it runs; returns at once.
     pub fn stop(&self) {
-        self.0.parts().stopped = true;
+        {
+            let mut parts = self.0.parts();
+            parts.stopped = true;
+            parts.source_worker.iter().for_each(Worker::stop);
+        }
         self.0.changed.notify_all();
         for feed in &self.0.feeds {
+            feed.stop_worker();
             feed.mailbox.wake();
             feed.instance.wake();
         }
     }
 
-    /// Waits for every worker to end, at most for `limit` each; who hasn't by then is abandoned.
+    /// Waits for every worker to end, at most `limit` for all of them; who hasn't by then is
+    /// abandoned.
     pub fn join(&self, limit: Duration) {
         let mut workers: Vec<Worker> = self.0.feeds.iter().filter_map(Feed::take_worker).collect();
         workers.extend(self.0.parts().source_worker.take());
+        workers.iter().for_each(Worker::stop);
+        let end = Instant::now() + limit;
         for worker in workers {
-            worker.stop();
-            if !worker.join_within(limit) {
+            if !worker.join_within(end.saturating_duration_since(Instant::now())) {
                 tracing::warn!(stream = self.name(), "a worker did not end in time");
             }
         }

@@ -1,7 +1,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, PoisonError, RwLock},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use super::Stream;
@@ -83,11 +83,14 @@ impl StreamsRegistry {
         drop(before);
     }
 
-    /// Ends every stream: all are asked first, then waited for, at most `limit` a worker.
+    /// Ends every stream: all are asked first, then waited for, at most `limit` for all of them.
     pub fn stop(&self, limit: Duration) {
         let streams = self.snapshot();
+        let end = Instant::now() + limit;
         streams.values().for_each(|stream| stream.stop());
-        streams.values().for_each(|stream| stream.join(limit));
+        for stream in streams.values() {
+            stream.join(end.saturating_duration_since(Instant::now()));
+        }
     }
 
     fn snapshot(&self) -> Arc<ByName> {

@@ -28,27 +28,20 @@ impl CrashKeeper {
     /// # Errors
     /// When the system has no thread to give.
     pub fn start(slots: Arc<CrashSlots>, state_dir: &Path) -> std::io::Result<(Self, Vec<Crash>)> {
+        Self::start_looking_every(LOOK_EVERY, slots, state_dir)
+    }
+
+    fn start_looking_every(
+        pause: Duration,
+        slots: Arc<CrashSlots>,
+        state_dir: &Path,
+    ) -> std::io::Result<(Self, Vec<Crash>)> {
         let record = Arc::new(CrashRecord::in_folder(state_dir));
-        let opened = slots.open(state_dir);
-        let is_open = opened.is_ok();
-        let crashes = opened.map_or_else(
-            |error| {
-                warn(&error);
-                Vec::new()
-            },
-            |traces| entered(&record, traces),
-        );
+        let (tended, crashes) = Tended::begin(slots.clone(), record.clone(), state_dir);
         let (stop, stopped) = mpsc::channel();
-        let tended = Tended {
-            slots: slots.clone(),
-            record: record.clone(),
-            folder: state_dir.to_owned(),
-            is_open,
-            forgives_at: (!crashes.is_empty()).then(|| Instant::now() + FORGIVEN_AFTER),
-        };
         let thread = thread::Builder::new()
             .name("keepsight-crash-slots".to_owned())
-            .spawn(move || tended.tend(&stopped))?;
+            .spawn(move || tended.tend(&stopped, pause))?;
         Ok((Self { slots, record, stop, thread: Mutex::new(Some(thread)) }, crashes))
     }
 
@@ -78,26 +71,49 @@ struct Tended {
 }
 
 impl Tended {
-    fn tend(mut self, stopped: &mpsc::Receiver<()>) {
-        while let Err(mpsc::RecvTimeoutError::Timeout) = stopped.recv_timeout(LOOK_EVERY) {
-            if self.is_open {
-                match self.slots.tend() {
-                    Ok(()) => {}
-                    Err(error) => {
-                        warn(&error);
-                        self.is_open = false;
-                    }
-                }
-            } else if let Ok(traces) = self.slots.open(&self.folder) {
-                tracing::info!(folder = %self.folder.display(), "crash slots are kept again");
-                entered(&self.record, traces);
-                self.is_open = true;
+    fn begin(
+        slots: Arc<CrashSlots>,
+        record: Arc<CrashRecord>,
+        folder: &Path,
+    ) -> (Self, Vec<Crash>) {
+        let opened = slots.open(folder);
+        let is_open = opened.is_ok();
+        let crashes = opened.map_or_else(
+            |error| {
+                warn(&error);
+                Vec::new()
+            },
+            |traces| entered(&record, traces),
+        );
+        let forgives_at = (!crashes.is_empty()).then(|| Instant::now() + FORGIVEN_AFTER);
+        let folder = folder.to_owned();
+        (Self { slots, record, folder, is_open, forgives_at }, crashes)
+    }
+
+    fn tend(mut self, stopped: &mpsc::Receiver<()>, pause: Duration) {
+        while let Err(mpsc::RecvTimeoutError::Timeout) = stopped.recv_timeout(pause) {
+            self.look();
+        }
+    }
+
+    /// Sees whether everything is where the next process would find it; what isn't is said once,
+    /// and is put there as soon as that can be done.
+    fn look(&mut self) {
+        if self.is_open {
+            if let Err(error) = self.slots.tend() {
+                warn(&error);
+                self.is_open = false;
             }
-            if self.forgives_at.is_some_and(|at| Instant::now() >= at)
-                && self.record.forget().is_ok()
-            {
-                self.forgives_at = None;
-            }
+        } else if let Ok(traces) = self.slots.open(&self.folder) {
+            tracing::info!(folder = %self.folder.display(), "crash slots are kept again");
+            entered(&self.record, traces);
+            self.is_open = true;
+        }
+        if self.record.write_pending() == Some(true) {
+            tracing::info!(folder = %self.folder.display(), "the last crash is recorded after all");
+        }
+        if self.forgives_at.is_some_and(|at| Instant::now() >= at) && self.record.forget().is_ok() {
+            self.forgives_at = None;
         }
     }
 }
@@ -116,7 +132,7 @@ fn entered(record: &CrashRecord, traces: CrashTraces) -> Vec<Crash> {
             in_a_row, "the process died while this ran");
     }
     if let Err(error) = written {
-        tracing::warn!(%error, "crashes can't be recorded; a repeat will not be noticed");
+        tracing::warn!(%error, "the crash can't be recorded yet; a repeat might go unnoticed");
     }
     crashes
 }
@@ -305,6 +321,130 @@ mod tests {
         std::fs::write(&folder, "in the way").unwrap();
         slots.tend().unwrap_err();
         run_all(&sandbox, &["in-memory-again"], || ());
+    }
+
+    /// What is logged on this thread by `f`, counted by what it contains.
+    fn logged(wanted: &str, f: impl FnOnce()) -> usize {
+        #[derive(Clone, Default)]
+        struct Lines(Arc<Mutex<Vec<u8>>>);
+        impl std::io::Write for Lines {
+            fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+                self.0.lock().unwrap().write(bytes)
+            }
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let subscriber =
+            tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+        tracing::subscriber::with_default(subscriber, f);
+        let lines = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        lines.lines().filter(|line| line.contains(wanted)).count()
+    }
+
+    #[track_caller]
+    fn eventually(what: &str, holds: impl Fn() -> bool) {
+        let end = Instant::now() + LONG;
+        while !holds() {
+            assert!(Instant::now() < end, "{what}");
+            thread::park_timeout(Duration::from_millis(1));
+        }
+    }
+
+    /// Slots can't be kept in `folder` until `mend` has been called: said once, and kept from then
+    /// on without anybody's asking.
+    #[track_caller]
+    fn check_overcome(folder: &Path, mend: impl FnOnce()) {
+        let warning = "crash slots are in memory";
+        let said = logged(warning, || {
+            let sandbox = Sandbox::new(SandboxLimits::default());
+            let record = Arc::new(CrashRecord::in_folder(folder));
+            let slots = sandbox.crash_slots().clone();
+            let (mut tended, crashes) = Tended::begin(slots, record, folder);
+            assert_eq!(crashes, []);
+            (0..5).for_each(|_| tended.look());
+        });
+        assert_eq!(said, 1);
+
+        let sandbox = Sandbox::new(SandboxLimits::default());
+        let slots = sandbox.crash_slots().clone();
+        let soon = Duration::from_millis(1);
+        let (keeper, _) = CrashKeeper::start_looking_every(soon, slots, folder).unwrap();
+        run_all(&sandbox, &["in-memory"], || ());
+        mend();
+        run_all(&sandbox, &["kept-again"], || {
+            eventually("it is kept again", || {
+                let image = std::fs::read(folder.join("crash-slots")).unwrap_or_default();
+                image.windows(10).any(|window| window == b"kept-again")
+            });
+        });
+        keeper.end();
+        check(folder, &[]);
+    }
+
+    #[test]
+    fn a_folder_that_can_not_be_made_is_overcome() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("state");
+        std::fs::write(&folder, "a file where a folder should be").unwrap();
+        check_overcome(&folder, || std::fs::remove_file(&folder).unwrap());
+    }
+
+    #[test]
+    fn a_full_disk_is_overcome() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("crash-slots");
+        std::os::unix::fs::symlink("/dev/full", &file).unwrap();
+        check_overcome(folder.path(), || std::fs::remove_file(&file).unwrap());
+    }
+
+    #[test]
+    fn a_folder_that_nobody_can_write_keeps_nothing_from_running() {
+        let (sandbox, keeper, crashes) = start(Path::new("/proc/keepsight"));
+        assert_eq!(crashes, []);
+        run_all(&sandbox, &["in-memory"], || ());
+        keeper.end();
+    }
+
+    #[test]
+    fn a_folder_that_vanishes_is_made_anew() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("state");
+        let sandbox = Sandbox::new(SandboxLimits::default());
+        let slots = sandbox.crash_slots().clone();
+        let soon = Duration::from_millis(1);
+        let (keeper, _) = CrashKeeper::start_looking_every(soon, slots, &folder).unwrap();
+        for _ in 0..3 {
+            std::fs::remove_dir_all(&folder).unwrap();
+            eventually("it is there again", || folder.join("crash-slots").exists());
+        }
+        keeper.end();
+        check(&folder, &[]);
+    }
+
+    #[test]
+    fn a_crash_that_can_not_be_recorded_at_once_is_recorded_later() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        die(folder, &["tracker"]);
+        // A folder where the record is about to be written.
+        let in_the_way = folder.join("last-crash.new");
+        std::fs::create_dir(&in_the_way).unwrap();
+        let sandbox = Sandbox::new(SandboxLimits::default());
+        let slots = sandbox.crash_slots().clone();
+        let soon = Duration::from_millis(1);
+        let (keeper, crashes) = CrashKeeper::start_looking_every(soon, slots, folder).unwrap();
+        assert_eq!(crashes.len(), 1, "what is said is right all the same");
+        assert!(!folder.join("last-crash.json").exists());
+        std::fs::remove_dir(&in_the_way).unwrap();
+        eventually("it is recorded", || folder.join("last-crash.json").exists());
+        let _ = keeper.stop.send(());
+        keeper.thread.lock().unwrap().take().unwrap().join().unwrap();
+        drop((keeper, sandbox));
+        die(folder, &["tracker"]);
+        check(folder, &[("tracker", 2)]);
     }
 
     const LONG: Duration = Duration::from_secs(60);

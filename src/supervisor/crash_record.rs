@@ -1,6 +1,7 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,8 @@ pub struct Crash {
 #[derive(Debug)]
 pub(super) struct CrashRecord {
     path: PathBuf,
+    /// What couldn't be written yet.
+    pending: Mutex<Option<Suspects>>,
 }
 
 /// Those who ran when the last process died, as the file has them.
@@ -42,7 +45,7 @@ struct Suspect {
 
 impl CrashRecord {
     pub(super) fn in_folder(folder: &Path) -> Self {
-        Self { path: folder.join("last-crash.json") }
+        Self { path: folder.join("last-crash.json"), pending: Mutex::default() }
     }
 
     /// Enters what the last process left, and says who was in it, each instance once. An end in
@@ -50,7 +53,7 @@ impl CrashRecord {
     ///
     /// # Errors
     /// When the record can't be written: what is said is right, but the next process will take
-    /// the next crash for the first.
+    /// the next crash for the first, unless [`write_pending`](Self::write_pending) can do so later.
     pub(super) fn enter(&self, traces: CrashTraces) -> (Vec<Crash>, io::Result<()>) {
         if traces.occupants.is_empty() || traces.machine_restarted {
             return (Vec::new(), self.forget());
@@ -72,7 +75,9 @@ impl CrashRecord {
                 in_a_row: *in_a_row,
             })
             .collect();
-        let written = self.write(&Suspects { suspects });
+        let suspects = Suspects { suspects };
+        let written = self.write(&suspects);
+        *self.pending() = written.is_err().then_some(suspects);
         (crashes, written)
     }
 
@@ -81,10 +86,26 @@ impl CrashRecord {
     /// # Errors
     /// When the file is there and can't be removed.
     pub(super) fn forget(&self) -> io::Result<()> {
+        *self.pending() = None;
         match fs::remove_file(&self.path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }
+    }
+
+    /// Writes what couldn't be written yet; says whether it could now, and nothing where all is
+    /// written.
+    pub(super) fn write_pending(&self) -> Option<bool> {
+        let mut pending = self.pending();
+        let written = self.write(pending.as_ref()?).is_ok();
+        if written {
+            *pending = None;
+        }
+        Some(written)
+    }
+
+    fn pending(&self) -> MutexGuard<'_, Option<Suspects>> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn read(&self) -> Suspects {

@@ -14,8 +14,14 @@ use crate::{
 /// Watches over the instances of a registry from a thread of its own.
 pub struct Supervisor {
     shared: Arc<Shared>,
-    thread: Mutex<Option<thread::JoinHandle<()>>>,
+    thread: Mutex<Option<SupervisorThread>>,
     stop: mpsc::Sender<()>,
+}
+
+struct SupervisorThread {
+    handle: thread::JoinHandle<()>,
+    /// Closed when the thread ends, however it does.
+    ended: mpsc::Receiver<()>,
 }
 
 struct Shared {
@@ -95,13 +101,16 @@ impl Supervisor {
         let progress = Mutex::new(Instant::now());
         let shared = Arc::new(Shared { registry, cases, clock, progress });
         let (stop, stopped) = mpsc::channel();
-        let thread = {
+        let (alive, ended) = mpsc::channel();
+        let handle = {
             let shared = shared.clone();
-            thread::Builder::new()
-                .name("keepsight-supervisor".to_owned())
-                .spawn(move || shared.watch(&events, &stopped))?
+            thread::Builder::new().name("keepsight-supervisor".to_owned()).spawn(move || {
+                let _alive: mpsc::Sender<()> = alive;
+                shared.watch(&events, &stopped);
+            })?
         };
-        Ok(Self { shared, thread: Mutex::new(Some(thread)), stop })
+        let thread = Mutex::new(Some(SupervisorThread { handle, ended }));
+        Ok(Self { shared, thread, stop })
     }
 
     /// Loads every instance for the first time, each on a thread of its own; returns at once.
@@ -194,24 +203,29 @@ impl Supervisor {
         self.shared.progress.lock().unwrap_or_else(PoisonError::into_inner).elapsed()
     }
 
-    /// Ends the supervision: nothing is started again.
-    pub fn stop(&self) {
+    /// Ends the supervision: nothing is started again. Waits at most `limit` for what it is at; says
+    /// whether it has ended.
+    pub fn stop(&self, limit: Duration) -> bool {
         let _ = self.stop.send(());
         if let Some(instance) = self.shared.registry.instances().next() {
             instance.have_look_round();
         }
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(thread) = thread
-            && thread.join().is_err()
-        {
+        let Some(SupervisorThread { handle, ended }) = thread else { return true };
+        if ended.recv_timeout(limit) == Err(mpsc::RecvTimeoutError::Timeout) {
+            tracing::error!("the supervisor is stuck and is left behind");
+            return false;
+        }
+        if handle.join().is_err() {
             tracing::error!("the supervisor panicked");
         }
+        true
     }
 }
 
 impl Drop for Supervisor {
     fn drop(&mut self) {
-        self.stop();
+        self.stop(STOP_MAX);
     }
 }
 
@@ -393,6 +407,8 @@ fn quarantined(instance: &PluginInstance, policy: &RestartPolicy) -> Cause {
     .with_hint("mend what the reason says, then reload the plugin")
 }
 
+/// How long a supervisor that is dropped is waited for.
+const STOP_MAX: Duration = Duration::from_secs(5);
 /// The supervisor goes round at least this often, so that its progress can be seen.
 const ROUND_MAX: Duration = Duration::from_millis(500);
 /// How often a rebuild looks whether it may begin.

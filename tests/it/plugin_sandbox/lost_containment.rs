@@ -1,9 +1,33 @@
 //! When too many threads hang: the process says that it can't go on like that, and starts nothing.
 
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+        mpsc,
+    },
+    thread,
+    time::Duration,
+};
+
+use keepsight::{
+    inspector::{InspectorService, Liveness},
+    loader::{
+        BackoffPolicy, DependencyChecker, Fault, InstanceHost, InstanceLimits, InstanceSpec,
+        PluginInstance, PluginRegistry, ProbeProgram, SystemClock,
+    },
+    sandbox::{Sandbox, SandboxLimits},
+    supervisor::{RestartPolicy, Supervisor},
+};
 use keepsight_contract::{CallError, Response};
 use serde_json::json;
 
-use crate::support::{Gate, Script, Site, site::await_value};
+use crate::support::{
+    Gate, Script, Site,
+    gate::LONGEST,
+    site::{await_value, catalog},
+};
 
 #[test]
 fn at_its_cap_the_process_says_so_and_starts_nothing_until_a_thread_returns() {
@@ -62,4 +86,80 @@ fn at_its_cap_the_process_says_so_and_starts_nothing_until_a_thread_returns() {
     assert_eq!(site.get("/readyz").0, 200);
     assert_eq!(site.post("/v1/plugins/idle/reload", "").0, 200);
     assert_eq!(site.run_tool("idle", "do", &json!({})).0, 200);
+}
+
+#[test]
+fn a_supervisor_without_progress_is_lost_containment_and_keeps_nobody_from_ending() {
+    let sandbox = Sandbox::new(SandboxLimits::default());
+    let checker = Arc::new(DependencyChecker::new(
+        sandbox.clone(),
+        ProbeProgram::at("/nonexistent"),
+        LONGEST,
+    ));
+    let spec = InstanceSpec {
+        name: "p".to_owned(),
+        plugin: "scripted".to_owned(),
+        config: json!({"script": ""}),
+        critical: false,
+        grace: Duration::ZERO,
+        limits: InstanceLimits {
+            init: LONGEST,
+            frame: LONGEST,
+            call: LONGEST,
+            session: LONGEST,
+            close: LONGEST,
+            memory: None,
+        },
+    };
+    let gates = [Gate::default(), Gate::default()];
+    let (held, count) = (gates.clone(), AtomicUsize::new(0));
+    // Whoever is told of what happens holds up the supervisor, which nobody should.
+    let host = InstanceHost::new("p", None, &sandbox, move |_| {
+        if thread::current().name() == Some("keepsight-supervisor") {
+            held[count.fetch_add(1, SeqCst).min(1)].wait();
+        }
+    });
+    let entry = catalog().plugin("scripted").cloned();
+    let (reports, events) = mpsc::channel();
+    let instance = PluginInstance::new(
+        spec,
+        entry,
+        String::new(),
+        sandbox.clone(),
+        checker.clone(),
+        host,
+        reports,
+    );
+    let registry = PluginRegistry::new([instance.clone()]);
+    let soon = Duration::from_millis(1);
+    let backoff = BackoffPolicy { first: soon, longest: soon };
+    let policy = RestartPolicy { backoff, ..RestartPolicy::default() };
+    let policies = BTreeMap::from([("p".to_owned(), policy)]);
+    let clock = Arc::new(SystemClock);
+    let supervisor =
+        Arc::new(Supervisor::start(registry.clone(), policies, events, clock).unwrap());
+    let inspector = InspectorService::new(registry, supervisor.clone(), sandbox, checker, None)
+        .with_stuck_after(Duration::from_secs(1));
+    supervisor.load_all();
+    assert!(instance.wait_outcome(LONGEST));
+
+    instance.broke(Fault::reported("run.broken", "on request".to_owned(), None), 1);
+    gates[0].await_waiting(1);
+    let lost = || json!(inspector.liveness() != Liveness::Alive);
+    await_value(lost, |lost| *lost == true);
+    let Liveness::ContainmentLost { reason } = inspector.liveness() else { unreachable!() };
+    assert!(reason.contains("supervisor has made no progress"), "{reason}");
+    let checks = inspector.readiness().checks;
+    assert_eq!(checks[0].code.as_deref(), Some("sandbox.containment_lost"));
+    assert_eq!(inspector.plugins().len(), 1, "reports need no supervisor");
+    assert_eq!(instance.generation(), 2, "and nothing was built");
+
+    gates[0].open();
+    await_value(lost, |lost| *lost == false);
+    assert!(instance.wait_outcome(LONGEST));
+
+    instance.broke(Fault::reported("run.broken", "on request".to_owned(), None), 2);
+    gates[1].await_waiting(1);
+    assert!(!supervisor.stop(Duration::from_millis(10)), "it is left behind");
+    gates[1].open();
 }

@@ -4,6 +4,7 @@ use std::{
     path::Path,
     process::{Command, Stdio},
     sync::Arc,
+    thread,
 };
 
 use keepsight::{
@@ -14,23 +15,25 @@ use keepsight::{
 };
 use keepsight_contract::Pace;
 
-use crate::support::{Behaviour, Switch, gate::LONGEST, site};
+use crate::support::{Behaviour, Gate, Switch, gate::LONGEST, site};
 
 /// In a child: the state folder.
 const STATE: &str = "KEEPSIGHT_TEST_SOURCE_STATE";
 
-/// A process with a source that is well, and one that behaves as said.
-fn start(state_dir: &Path, bad: Behaviour) -> Runtime {
-    Switch::named("well", Behaviour::Gives);
+/// A process with a source that behaves as said, and perhaps with another one.
+fn start(state_dir: &Path, bad: Behaviour, other: Option<Behaviour>) -> Runtime {
     Switch::named("deadly", bad);
+    let more = other.map_or("", |behaviour| {
+        Switch::named("beside", behaviour);
+        "[streams.other]\nsource = \"test:beside\""
+    });
     let text = format!(
         "version = 1
          [runtime]
          state_dir = {state_dir:?}
          [streams.bad]
          source = \"test:deadly\"
-         [streams.good]
-         source = \"test:well\""
+         {more}"
     );
     let catalog = site::catalog();
     let environment = Environment { plugins: &[], variable: &|_| None };
@@ -48,19 +51,27 @@ fn status(runtime: &Runtime, stream: &str) -> StreamStatus {
 }
 
 /// The child's part; nothing where this is no child.
-fn be_a_child_that_dies() {
+fn be_a_child_that_dies(with_another: bool) {
     let Some(state) = std::env::var_os(STATE) else { return };
-    let dies = Behaviour::GivesMade(Arc::new(|_| std::process::abort()));
-    let _runtime = start(Path::new(&state), dies);
-    std::thread::sleep(LONGEST);
+    let gate = Gate::default();
+    let held = gate.clone();
+    let dies = Behaviour::GivesMade(Arc::new(move |_| {
+        if with_another {
+            gate.await_waiting(1);
+        }
+        std::process::abort();
+    }));
+    let other = with_another.then(|| Behaviour::Hangs(held));
+    let _runtime = start(Path::new(&state), dies, other);
+    thread::park_timeout(LONGEST);
     unreachable!("the source should have ended this process");
 }
 
-#[test]
-fn a_source_that_ends_the_process_twice_is_left_alone() {
-    be_a_child_that_dies();
+/// Two processes die in their source; in what state the third leaves it.
+#[track_caller]
+fn after_two_deaths(with_another: bool) -> (tempfile::TempDir, StreamStatus) {
     let folder = tempfile::tempdir().unwrap();
-    let test = std::thread::current().name().expect("a test's thread has its name").to_owned();
+    let test = thread::current().name().expect("a test's thread has its name").to_owned();
     for _ in 0..2 {
         let status = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", &test, "--nocapture", "--test-threads=1"])
@@ -71,17 +82,34 @@ fn a_source_that_ends_the_process_twice_is_left_alone() {
             .unwrap();
         assert_eq!(status.code(), None, "by a signal");
     }
-    let runtime = start(folder.path(), Behaviour::Gives);
+    let other = with_another.then_some(Behaviour::Gives);
+    let runtime = start(folder.path(), Behaviour::Gives, other);
     let bad = status(&runtime, "bad");
+    runtime.shut_down();
+    (folder, bad)
+}
+
+#[test]
+fn a_source_that_ends_the_process_twice_is_left_alone() {
+    be_a_child_that_dies(false);
+    let (folder, bad) = after_two_deaths(false);
     assert_eq!(bad.state, SourceState::Failed);
     assert_eq!(bad.code.as_deref(), Some("supervisor.crashed_process"));
-    assert!(bad.hint.unwrap().contains("restart"));
-    assert_ne!(status(&runtime, "good").state, SourceState::Failed);
-    runtime.shut_down();
-    drop(runtime);
+    let reason = bad.reason.unwrap();
+    assert!(reason.contains("source_next"), "{reason}");
+    assert!(bad.hint.unwrap().contains("restart Keepsight"));
 
     // After an end in order it has another chance.
-    let runtime = start(folder.path(), Behaviour::Gives);
+    let runtime = start(folder.path(), Behaviour::Gives, None);
     assert_ne!(status(&runtime, "bad").state, SourceState::Failed);
     runtime.shut_down();
+}
+
+/// A live source waits for its next frame at nearly any moment, so whoever ends the process finds
+/// it running; leaving every camera alone would be worse than the crash.
+#[test]
+fn sources_that_were_not_alone_are_opened_again() {
+    be_a_child_that_dies(true);
+    let (_folder, bad) = after_two_deaths(true);
+    assert_ne!(bad.state, SourceState::Failed);
 }

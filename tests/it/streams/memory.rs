@@ -75,7 +75,7 @@ fn a_source_that_leaks_is_closed_and_opened_again() {
     let report = site.await_stream("s", |report| report["code"] == "source.memory_exceeded");
     assert_eq!(report["state"], "reconnecting");
     let reason = report["reason"].as_str().unwrap();
-    assert!(reason.contains("limit of 4 MiB"), "{reason}");
+    assert!(reason.contains("limit of 4.0 MiB"), "{reason}");
     assert!(report["hint"].as_str().unwrap().contains("`memory`"), "{report:#}");
     assert_eq!(report["memory"]["limit_bytes"], 4 << 20, "{report:#}");
 

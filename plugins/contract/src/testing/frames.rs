@@ -42,3 +42,28 @@ pub fn rgb(width: u32, height: u32, value: impl Fn(u32, u32) -> [u8; 3]) -> Fram
 fn points(width: u32, height: u32) -> impl Iterator<Item = (u32, u32)> {
     (0..height).flat_map(move |y| (0..width).map(move |x| (x, y)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pixels_are_where_the_test_says() {
+        let frame = gray(3, 2, |x, y| (10 * y + x) as u8);
+        assert_eq!((frame.format(), frame.size()), (PixelFormat::Gray, FrameSize::new(3, 2)));
+        assert_eq!(frame.pixels(), [0, 1, 2, 10, 11, 12]);
+        assert_eq!((frame.stride(), frame.sequence()), (3, 0));
+
+        let frame = rgb(2, 1, |x, _| [x as u8, 7, 9]);
+        assert_eq!(frame.pixels(), [0, 7, 9, 1, 7, 9]);
+    }
+
+    #[test]
+    fn bytes_are_taken_as_they_are_and_must_be_enough() {
+        let frame = numbered(7, PixelFormat::Yuyv, 2, 1, vec![16, 128, 235, 128]);
+        assert_eq!((frame.sequence(), frame.pixels()), (7, &[16, 128, 235, 128][..]));
+        assert_eq!(frame.to_rgb().unwrap().pixels(), [0, 0, 0, 255, 255, 255]);
+        let short = std::panic::catch_unwind(|| from_bytes(PixelFormat::Rgb, 2, 2, vec![0; 11]));
+        assert!(short.is_err());
+    }
+}
