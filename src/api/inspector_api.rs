@@ -15,7 +15,7 @@ use crate::{
     health::{PluginHealthResponse, Reply, plugin_not_found, seconds, utc},
     inspector::{Cooling, GpuSurvey, HostReport, OutputReport, PluginInspection, TransitionReport},
     loader::Fault,
-    sandbox::MemoryUse,
+    sandbox::{ISOLATION, MemoryUse, NOT_CONTAINED, NOT_MEASURED, PANIC_STRATEGY},
 };
 
 /// A plugin's health and how it came to that.
@@ -57,7 +57,7 @@ struct PluginMemoryItem {
     bytes: Option<u64>,
     peak_bytes: Option<u64>,
     limit_bytes: Option<u64>,
-    not_measured: [&'static str; 3],
+    not_measured: &'static [&'static str],
 }
 
 #[derive(Serialize)]
@@ -84,6 +84,7 @@ struct LastCrashItem<'a> {
     stream: Option<&'a str>,
     generation: u64,
     in_a_row: u32,
+    panic: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -110,12 +111,16 @@ struct FaultItem<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     backtrace: Option<Option<String>>,
     has_backtrace: bool,
+    hook_replaced: bool,
 }
 
 /// The process and its machine.
 #[derive(Serialize)]
 struct HostItem {
     version: &'static str,
+    isolation: &'static str,
+    panic: &'static str,
+    not_contained: &'static [&'static str],
     uptime_seconds: f64,
     time: String,
     clock_synchronized: Option<bool>,
@@ -240,6 +245,7 @@ fn inspection_item(inspection: &PluginInspection, with_backtraces: bool) -> Insp
             stream: crash.stream.as_deref(),
             generation: crash.generation,
             in_a_row: crash.in_a_row,
+            panic: crash.panic.as_deref(),
         }),
         transitions: inspection.transitions.iter().map(TransitionItem::from).collect(),
         transitions_refused: inspection.refused,
@@ -258,6 +264,7 @@ fn fault_item(at: SystemTime, fault: &Fault, with_backtrace: bool) -> FaultItem<
         location: fault.location.as_deref(),
         backtrace: with_backtrace.then(resolve),
         has_backtrace: fault.backtrace.is_some(),
+        hook_replaced: fault.hook_replaced,
     }
 }
 
@@ -268,7 +275,7 @@ impl From<Option<MemoryUse>> for PluginMemoryItem {
             bytes: memory.map(|memory| memory.bytes),
             peak_bytes: memory.map(|memory| memory.peak),
             limit_bytes: memory.and_then(|memory| memory.limit),
-            not_measured: ["GPU memory", "memory maps", "what C code allocates"],
+            not_measured: &NOT_MEASURED,
         }
     }
 }
@@ -310,6 +317,9 @@ impl From<HostReport> for HostItem {
         let throttling = !host.cooling.is_empty();
         Self {
             version: env!("CARGO_PKG_VERSION"),
+            isolation: ISOLATION,
+            panic: PANIC_STRATEGY,
+            not_contained: NOT_CONTAINED,
             uptime_seconds: seconds(host.uptime),
             time: utc(SystemTime::now()),
             clock_synchronized: host.clock_synchronized,

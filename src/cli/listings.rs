@@ -7,7 +7,7 @@ use super::{ExitStatus, Failure, print};
 use crate::{
     bundled::{BUNDLED, OTHER_FEATURES},
     loader::Catalog,
-    sandbox::{Phase, Sandbox, SandboxLimits, SandboxScope},
+    sandbox::{PANIC_STRATEGY, Phase, Sandbox, SandboxLimits, SandboxScope},
 };
 
 /// Lists the plugins of this build, and the sources and outputs.
@@ -113,7 +113,7 @@ fn build_facts(catalog: &Catalog) -> Value {
         "commit": option_env!("KEEPSIGHT_COMMIT").unwrap_or("unknown"),
         "target": format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
         "profile": if cfg!(debug_assertions) { "debug" } else { "release" },
-        "panic": if cfg!(panic = "unwind") { "unwind" } else { "abort: not contained" },
+        "panic": PANIC_STRATEGY,
         "features": features,
         "plugins": plugins,
         "sources": catalog.schemes(),

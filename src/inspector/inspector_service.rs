@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     loader::{Clock, DependencyChecker, InstanceReport, PluginInstance, PluginRegistry},
-    sandbox::Sandbox,
+    sandbox::{ISOLATION, NOT_CONTAINED, Sandbox},
     streams::{self, MailboxMode, SourceState, Stream, StreamsRegistry},
     supervisor::Supervisor,
 };
@@ -292,7 +292,7 @@ impl InspectorService {
             next_attempt_in: supervision.next_attempt_in,
             quarantined: report.quarantined,
             generation: report.generation,
-            isolation: "thread",
+            isolation: ISOLATION,
             not_contained: NOT_CONTAINED.to_vec(),
             critical: report.critical,
             manifest: report.manifest,
@@ -381,16 +381,6 @@ fn verdict(ready: bool, now: Instant, since: Instant, grace: Duration) -> Verdic
         Verdict::NotReady
     }
 }
-
-/// Faults that end the process in spite of the thread tier.
-const NOT_CONTAINED: [&str; 6] = [
-    "stack overflow",
-    "abort",
-    "segmentation fault",
-    "panic while unwinding",
-    "process exit",
-    "allocation failure",
-];
 
 /// The supervisor goes round twice a second; this much without a round says that it is stuck.
 const SUPERVISOR_STUCK: Duration = Duration::from_secs(10);

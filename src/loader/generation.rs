@@ -1,7 +1,7 @@
 use std::{
     mem::ManuallyDrop,
     sync::{
-        Arc,
+        Arc, Weak,
         atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
@@ -10,7 +10,8 @@ use std::{
 use keepsight_contract::ErasedPlugin;
 use serde_json::Value;
 
-use crate::sandbox::{Phase, Sandbox, SandboxScope};
+use super::{Fault, PluginInstance};
+use crate::sandbox::{Phase, RunFault, Sandbox, SandboxScope};
 
 /// One built plugin. Sessions hold it; when the instance is built anew they let go of it.
 pub struct Generation {
@@ -20,6 +21,8 @@ pub struct Generation {
     plugin: Option<Box<dyn ErasedPlugin>>,
     ended: AtomicBool,
     pub(super) users: AtomicUsize,
+    /// Which notes that its drop went wrong.
+    owner: Weak<PluginInstance>,
     sandbox: Arc<Sandbox>,
     scope: SandboxScope,
     close_limit: Duration,
@@ -30,7 +33,7 @@ impl Generation {
         number: u64,
         config: Value,
         plugin: Box<dyn ErasedPlugin>,
-        sandbox: Arc<Sandbox>,
+        owner: &Arc<PluginInstance>,
         scope: SandboxScope,
         close_limit: Duration,
     ) -> Self {
@@ -40,7 +43,8 @@ impl Generation {
             plugin: Some(plugin),
             ended: AtomicBool::new(false),
             users: AtomicUsize::new(0),
-            sandbox,
+            owner: Arc::downgrade(owner),
+            sandbox: owner.sandbox().clone(),
             scope,
             close_limit,
         }
@@ -79,15 +83,28 @@ impl Drop for Generation {
         // Should there be no thread for it, the closure goes unrun, and the plugin is leaked.
         let plugin = ManuallyDrop::new(plugin);
         let limit = self.close_limit;
+        let (owner, number) = (self.owner.clone(), self.number);
+        let ended_badly = move |fault: &RunFault| {
+            tracing::warn!(%fault, "a plugin instance did not end well");
+            if let Some(instance) = owner.upgrade() {
+                instance.note_fault(Fault::caught(fault, None), number);
+            }
+        };
         let worker = self.sandbox.spawn_worker(
             &format!("{}-drop", self.scope.instance()),
             self.scope.clone(),
-            |fault| tracing::warn!(%fault, "a plugin instance did not end well"),
+            {
+                let ended_badly = ended_badly.clone();
+                move |fault| ended_badly(&fault)
+            },
             move |seat| {
-                if let Err(fault) =
-                    seat.run(Phase::Close, limit, move |_| drop(ManuallyDrop::into_inner(plugin)))
+                let dropped =
+                    seat.run(Phase::Close, limit, move |_| drop(ManuallyDrop::into_inner(plugin)));
+                // One that was given up has been told.
+                if let Err(fault) = dropped
+                    && !seat.is_abandoned()
                 {
-                    tracing::warn!(%fault, "a plugin instance did not end well");
+                    ended_badly(&fault);
                 }
             },
         );

@@ -28,7 +28,11 @@ pub struct InstanceHost {
     checker: OnceLock<Arc<DependencyChecker>>,
     parts: Mutex<Parts>,
     publish: Arc<dyn Fn(HostEvent) + Send + Sync>,
+    on_thread_fault: Arc<OnceLock<OnThreadFault>>,
 }
+
+/// Given the fault of a thread that the instance owns, and its generation when the thread started.
+type OnThreadFault = Box<dyn Fn(Fault, u64) + Send + Sync>;
 
 struct Parts {
     scope: SandboxScope,
@@ -64,7 +68,8 @@ pub enum HostEvent {
         /// What belongs to it.
         data: Value,
     },
-    /// A thread that the instance owns panicked, or took it beyond its memory limit.
+    /// A thread that a source or an output owns panicked, or took it beyond its memory limit. A
+    /// plugin's thread is its instance's matter.
     ThreadFaulted {
         /// Name of the instance.
         instance: Arc<str>,
@@ -137,7 +142,14 @@ impl InstanceHost {
             checker: OnceLock::new(),
             parts: Mutex::new(parts),
             publish: Arc::new(publish),
+            on_thread_fault: Arc::default(),
         })
+    }
+
+    /// Has faults of owned threads given to `told` instead of being published; it must be quick.
+    /// Of two calls the first counts.
+    pub(super) fn on_thread_fault(&self, told: impl Fn(Fault, u64) + Send + Sync + 'static) {
+        let _ = self.on_thread_fault.set(Box::new(told));
     }
 
     /// Gives the host probes; of two calls the first counts.
@@ -243,8 +255,8 @@ impl HostServices for InstanceHost {
         };
         let stop = StopToken::default();
         let report = {
-            let (instance, name, publish) =
-                (self.name.clone(), name.to_owned(), self.publish.clone());
+            let (instance, name) = (self.name.clone(), name.to_owned());
+            let (publish, told) = (self.publish.clone(), self.on_thread_fault.clone());
             let (generation, stream) = (scope.generation(), scope.stream().cloned());
             move |fault: &RunFault| {
                 // Nobody's fault: whoever waited for the thread says how that went.
@@ -254,7 +266,10 @@ impl HostServices for InstanceHost {
                 let fault = Fault::caught(fault, stream.as_deref());
                 let fault = Fault { reason: format!("thread {name:?}: {}", fault.reason), ..fault };
                 let instance = instance.clone();
-                publish(HostEvent::ThreadFaulted { instance, generation, fault });
+                match told.get() {
+                    Some(told) => told(fault, generation),
+                    None => publish(HostEvent::ThreadFaulted { instance, generation, fault }),
+                }
             }
         };
         let on_abandon = {

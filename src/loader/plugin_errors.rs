@@ -64,6 +64,9 @@ pub struct Fault {
     /// The stack at a panic, where it was kept. Its names are looked up when it is formatted,
     /// which takes tens of milliseconds.
     pub backtrace: Option<Arc<Backtrace>>,
+    /// The panic hook had been replaced, so that little is known of the panic; it has been put
+    /// back.
+    pub hook_replaced: bool,
 }
 
 /// Why a call of a tool gave nothing.
@@ -155,11 +158,11 @@ impl LoadError {
 impl Fault {
     /// What the sandbox caught in a session of `stream`.
     pub fn caught(fault: &RunFault, stream: Option<&str>) -> Self {
-        let (location, backtrace) = match fault {
+        let (location, backtrace, hook_replaced) = match fault {
             RunFault::Panicked { report, .. } => {
-                (report.location.clone(), report.backtrace.clone())
+                (report.location.clone(), report.backtrace.clone(), report.hook_replaced)
             }
-            _ => (None, None),
+            _ => (None, None, false),
         };
         Self {
             code: Cow::Borrowed(fault.code()),
@@ -168,6 +171,7 @@ impl Fault {
             stream: stream.map(str::to_owned),
             location,
             backtrace,
+            hook_replaced,
         }
     }
 
@@ -180,6 +184,7 @@ impl Fault {
             stream: stream.map(str::to_owned),
             location: None,
             backtrace: None,
+            hook_replaced: false,
         }
     }
 

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     lifecycle::{Cause, LifecycleEvent, LifecycleManager, LifecycleState, Transition},
-    sandbox::{MemoryAccount, MemoryUse, Phase, Sandbox, SandboxScope},
+    sandbox::{MemoryAccount, MemoryUse, Phase, RunFault, Sandbox, SandboxScope},
 };
 
 /// One configured instance of a plugin: its life, its present generation, its counts.
@@ -67,6 +67,8 @@ pub struct LastCrash {
     pub generation: u64,
     /// Processes one after the other that died while it ran; 1 for the first.
     pub in_a_row: u32,
+    /// The panic that ended that process, where one did: then it was this instance's.
+    pub panic: Option<String>,
 }
 
 /// What happened to an instance that a supervisor wants to know.
@@ -86,6 +88,12 @@ pub enum InstanceEvent {
         generation: u64,
         /// What happened.
         fault: Fault,
+    },
+    /// A thread that works for an instance, and that nobody here started, panicked;
+    /// [`PluginInstance::take_stray_panic`] says how.
+    StrayPanic {
+        /// In which the thread was.
+        scope: SandboxScope,
     },
     /// The instance is FAILED, since nothing would succeed any more.
     Broke {
@@ -170,7 +178,7 @@ impl PluginInstance {
         host: Arc<InstanceHost>,
         events: mpsc::Sender<InstanceEvent>,
     ) -> Arc<Self> {
-        let scope = scope(&spec, 1, &sandbox);
+        let scope = scope(&spec, 1, &sandbox, &events);
         host.set_scope(scope.clone());
         host.set_checker(checker.clone());
         let life = Life {
@@ -182,7 +190,7 @@ impl PluginInstance {
             faults: VecDeque::new(),
             last_crash: None,
         };
-        Arc::new(Self {
+        let instance = Arc::new(Self {
             name: spec.name.clone(),
             spec: RwLock::new(Arc::new(spec)),
             entry,
@@ -197,7 +205,14 @@ impl PluginInstance {
             changes: AtomicU64::new(0),
             retired: AtomicBool::new(false),
             events,
-        })
+        });
+        let owner = Arc::downgrade(&instance);
+        instance.host.on_thread_fault(move |fault, generation| {
+            if let Some(instance) = owner.upgrade() {
+                instance.thread_faulted(fault, generation);
+            }
+        });
+        instance
     }
 
     /// Its name.
@@ -386,6 +401,42 @@ impl PluginInstance {
         self.tell(InstanceEvent::SessionFaulted { name, generation, fault });
     }
 
+    /// A thread that `generation` owns ended by a fault. What it did is no longer done: the plugin
+    /// is degraded, and that counts as a session's fault does.
+    fn thread_faulted(&self, fault: Fault, generation: u64) {
+        if let Some(fault) = self.note_thread_fault(fault, generation) {
+            let name = self.name.clone();
+            self.tell(InstanceEvent::SessionFaulted { name, generation, fault });
+        }
+    }
+
+    /// Notes the panic that waits in `scope`, where one does: of a thread pool's thread, for
+    /// example. The plugin is degraded; whether a session fails by it is the pool's to say.
+    pub fn take_stray_panic(&self, scope: &SandboxScope) {
+        if let Some(report) = scope.take_stray_panic() {
+            let thread = report.thread.clone();
+            let fault = Fault::caught(&RunFault::Panicked { phase: Phase::Thread, report }, None);
+            let fault = Fault { reason: format!("thread {thread:?}: {}", fault.reason), ..fault };
+            self.note_thread_fault(fault, scope.generation());
+        }
+    }
+
+    /// The fault, where it is the present generation's.
+    fn note_thread_fault(&self, fault: Fault, generation: u64) -> Option<Fault> {
+        tracing::error!(
+            plugin = %self.name, code = %fault.code, reason = %fault.reason,
+            location = fault.location.as_deref(), "a thread of the plugin ended by a fault"
+        );
+        self.note_fault(fault.clone(), generation);
+        if self.generation() != generation {
+            return None;
+        }
+        let hint = "the plugin goes on without that thread until it is built anew: reload it; the \
+                    inspector shows where it happened";
+        self.host.host().degraded(fault.code.clone(), fault.reason.clone(), hint);
+        Some(fault)
+    }
+
     /// Nothing that `generation` does would succeed any more: FAILED.
     pub fn broke(&self, fault: Fault, generation: u64) {
         let cause = fault.cause();
@@ -420,7 +471,8 @@ impl PluginInstance {
             self.note_change();
             life.quarantined = false;
             let ended = life.current.take();
-            let scope = scope(&self.spec(), life.manager.generation(), &self.sandbox);
+            let number = life.manager.generation();
+            let scope = scope(&self.spec(), number, &self.sandbox, &self.events);
             self.host.set_scope(scope.clone());
             life.scope = scope;
             (ended, step)
@@ -709,9 +761,20 @@ impl Drop for Attachment {
 }
 
 /// In which a generation's code runs, with an account for what it allocates.
-fn scope(spec: &InstanceSpec, generation: u64, sandbox: &Sandbox) -> SandboxScope {
+fn scope(
+    spec: &InstanceSpec,
+    generation: u64,
+    sandbox: &Sandbox,
+    events: &mpsc::Sender<InstanceEvent>,
+) -> SandboxScope {
     let account = sandbox.open_account(spec.limits.memory);
-    SandboxScope::new(spec.name.as_str(), None, generation).charging(account)
+    let scope = SandboxScope::new(spec.name.as_str(), None, generation).charging(account);
+    let events = events.clone();
+    scope.on_stray_panic(move |scope| {
+        // This is the panic hook: whoever listens takes it from here.
+        let _ = events.send(InstanceEvent::StrayPanic { scope: scope.clone() });
+    });
+    scope
 }
 
 fn readiness(life: &Life) -> Readiness {

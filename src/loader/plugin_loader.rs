@@ -96,18 +96,6 @@ impl PluginInstance {
                 InitError::Unmet(finding) => LoadError::Unmet { finding },
                 other => LoadError::Init { reason: other.to_string() },
             })?;
-        if let Some(panic) = scope.take_stray_panic() {
-            // A pool's thread panicked during init; what init built may lack a thread.
-            tracing::warn!(plugin = %self.name(), message = %panic.message,
-                "a thread of the plugin's panicked during init");
-        }
-        Ok(Generation::new(
-            number,
-            spec.config.clone(),
-            plugin,
-            self.sandbox().clone(),
-            scope,
-            limits.close,
-        ))
+        Ok(Generation::new(number, spec.config.clone(), plugin, self, scope, limits.close))
     }
 }

@@ -173,8 +173,8 @@ impl Runtime {
             }
             if let Some(instance) = self.registry.find(&crash.instance) {
                 let quarantine = crash.quarantine();
-                let Crash { stream, generation, phase, in_a_row, .. } = crash;
-                let crash = LastCrash { phase, stream, generation, in_a_row };
+                let Crash { stream, generation, phase, in_a_row, panic, .. } = crash;
+                let crash = LastCrash { phase, stream, generation, in_a_row, panic };
                 instance.crashed_process(crash, quarantine);
             }
         }

@@ -19,8 +19,9 @@
 //! What it does not: a thread cannot be killed, so an abandoned one keeps its memory and, where
 //! nothing else wants them, its cycles. Stack overflow, `abort`, segmentation faults, a panic while
 //! another panic unwinds (a destructor's, a thread-local's), `process::exit` and a failed
-//! allocation end the process; who ran then, the [`CrashSlots`] tell the next one. The sandbox contains bugs, not attackers. It knows no registry, no
-//! plugin and no lifecycle.
+//! allocation end the process; who ran then, the [`CrashSlots`] tell the next one. [`NOT_CONTAINED`]
+//! and [`NOT_MEASURED`] are these lists, and `docs/containment.md` says more of each. The sandbox
+//! contains bugs, not attackers. It knows no registry, no plugin and no lifecycle.
 //!
 //! ```
 //! use std::time::Duration;
@@ -47,6 +48,7 @@ compile_error!(
 
 mod abandoned_threads;
 mod call_slot;
+mod containment;
 mod crash_slots;
 mod idle_class;
 mod memory_guard;
@@ -60,7 +62,8 @@ mod worker;
 
 pub use abandoned_threads::AbandonedCount;
 pub use call_slot::{CallSlot, NotBegun, SlotState, Ticket};
-pub use crash_slots::{CrashSlots, CrashTraces, Occupant, OpenError};
+pub use containment::{ISOLATION, NOT_CONTAINED, NOT_MEASURED, PANIC_STRATEGY};
+pub use crash_slots::{CrashSlots, CrashTraces, LastWords, Occupant, OpenError};
 pub use memory_guard::{CountingAllocator, MemoryAccount, MemoryUse};
 pub use panic_capture::{PanicReport, contained, install_panic_hook};
 pub use phase::{AbandonReason, Phase};

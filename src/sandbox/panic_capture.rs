@@ -10,7 +10,7 @@ use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{Phase, SandboxScope};
+use super::{Phase, SandboxScope, crash_slots::leave_last_words};
 
 /// What is known about a panic.
 #[derive(Debug, Clone)]
@@ -144,6 +144,16 @@ fn record(info: &PanicHookInfo<'_>) {
         backtrace: backtrace.then(|| Arc::new(Backtrace::force_capture())),
         hook_replaced: false,
     };
+    if cfg!(panic = "abort") {
+        // Nobody catches it: what is said now is the last that is said.
+        if let Some(scope) = scope {
+            leave_last_words(&scope, &report);
+        }
+        if let Some(previous) = PREVIOUS.get() {
+            previous(info);
+        }
+        return;
+    }
     match scope {
         Some(scope) if depth == 0 => scope.note_stray_panic(report),
         _ => {
@@ -324,6 +334,30 @@ mod tests {
         assert_eq!(report.thread, "pool-1");
         assert!(report.location.is_some_and(|at| at.contains("panic_capture.rs:")));
         assert!(scope.take_stray_panic().is_none(), "taken");
+    }
+
+    #[test]
+    fn the_first_stray_panic_that_nobody_has_taken_is_told() {
+        install_panic_hook();
+        let (tell, told) = std::sync::mpsc::channel();
+        let scope = scope();
+        scope.on_stray_panic(move |scope| tell.send(scope.generation()).unwrap());
+        let panic_in_scope = || {
+            let scope = scope.clone();
+            let thread = thread::spawn(move || {
+                let _entered = scope.enter();
+                panic!("again");
+            });
+            let joined: thread::Result<()> = thread.join();
+            assert!(joined.is_err());
+        };
+        panic_in_scope();
+        panic_in_scope();
+        assert_eq!(told.try_iter().count(), 1, "one word for both");
+        assert!(scope.take_stray_panic().is_some());
+        panic_in_scope();
+        assert_eq!(told.try_iter().collect::<Vec<_>>(), [1]);
+        assert_eq!(scope.stray_panics(), 3);
     }
 
     /// The hook is the process's, so what replaces it runs in a process of its own.

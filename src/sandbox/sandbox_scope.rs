@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::{
     MemoryAccount, PanicReport,
@@ -30,7 +30,11 @@ struct Inner {
     generation: u64,
     account: Option<MemoryAccount>,
     stray: Mutex<StrayPanics>,
+    on_stray: OnceLock<OnStray>,
 }
+
+/// Told that a stray panic waits to be taken.
+type OnStray = Box<dyn Fn(&SandboxScope) + Send + Sync>;
 
 #[derive(Default)]
 struct StrayPanics {
@@ -77,8 +81,8 @@ impl SandboxScope {
         generation: u64,
         account: Option<MemoryAccount>,
     ) -> Self {
-        let stray = Mutex::new(StrayPanics::default());
-        Self { inner: Arc::new(Inner { instance, stream, generation, account, stray }) }
+        let (stray, on_stray) = (Mutex::new(StrayPanics::default()), OnceLock::new());
+        Self { inner: Arc::new(Inner { instance, stream, generation, account, stray, on_stray }) }
     }
 
     /// The instance.
@@ -147,11 +151,25 @@ impl SandboxScope {
         self.inner.stray.lock().unwrap_or_else(PoisonError::into_inner).newest.take()
     }
 
+    /// Has `told` called, on the thread that panics, for each such panic that finds no other
+    /// waiting to be taken. It must be quick, take no lock that plugin code could hold, and not
+    /// panic. Of two calls the first counts.
+    pub fn on_stray_panic(&self, told: impl Fn(&Self) + Send + Sync + 'static) {
+        let _ = self.inner.on_stray.set(Box::new(told));
+    }
+
     /// Called by the panic hook, so it must not panic; the lock is held for moments only.
     pub(super) fn note_stray_panic(&self, report: PanicReport) {
-        let mut stray = self.inner.stray.lock().unwrap_or_else(PoisonError::into_inner);
-        stray.count += 1;
-        stray.newest = Some(report);
+        let before = {
+            let mut stray = self.inner.stray.lock().unwrap_or_else(PoisonError::into_inner);
+            stray.count += 1;
+            stray.newest.replace(report)
+        };
+        if before.is_none()
+            && let Some(told) = self.inner.on_stray.get()
+        {
+            told(self);
+        }
     }
 
     pub(super) fn is_current(&self) -> bool {

@@ -127,9 +127,9 @@ fn entered(record: &CrashRecord, traces: CrashTraces) -> Vec<Crash> {
     }
     let (crashes, written) = record.enter(traces);
     for crash in &crashes {
-        let Crash { instance, stream, generation, phase, in_a_row } = crash;
+        let Crash { instance, stream, generation, phase, in_a_row, panic } = crash;
         tracing::error!(plugin = %instance, stream = stream.as_deref(), generation, %phase,
-            in_a_row, "the process died while this ran");
+            in_a_row, panic, "the process died while this ran");
     }
     if let Err(error) = written {
         tracing::warn!(%error, "the crash can't be recorded yet; a repeat might go unnoticed");
@@ -141,10 +141,14 @@ impl Crash {
     /// Why its instance is left alone, if it is: it ran each time that the last processes died.
     pub fn quarantine(&self) -> Option<Cause> {
         (self.in_a_row >= IN_A_ROW_MAX).then(|| {
-            let Self { phase, in_a_row, .. } = self;
+            let Self { phase, in_a_row, panic, .. } = self;
+            let last = panic.as_ref().map(|panic| format!("; the last time {panic}"));
+            let last = last.unwrap_or_default();
             Cause::new(
                 "supervisor.crashed_process",
-                format!("the process died {in_a_row} times in a row while this ran ({phase})"),
+                format!(
+                    "the process died {in_a_row} times in a row while this ran ({phase}){last}"
+                ),
             )
             .with_hint("look at the log and the kernel's for why; reload the plugin to try again")
         })
@@ -279,6 +283,39 @@ mod tests {
         image[8] ^= 1; // the machine's start, behind the name of the layout
         leave(folder, &image);
         check(folder, &[]);
+    }
+
+    #[test]
+    fn whose_panic_ended_the_process_is_named_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        die(folder, &["stats", "tracker"]);
+        for (in_a_row, instance, phase) in
+            [(1, "tracker", Phase::Run), (2, "tracker", Phase::Run), (1, "own", Phase::Thread)]
+        {
+            die(folder, &["stats", "tracker"]);
+            let words = serde_json::json!({
+                "instance": instance, "stream": null, "generation": 4,
+                "message": "no more", "location": "a.rs:1:2", "thread": "worker",
+            });
+            std::fs::write(folder.join("last-panic.json"), words.to_string()).unwrap();
+            let (sandbox, keeper, crashes) = start(folder);
+            let panic = "thread \"worker\" panicked at a.rs:1:2: no more".to_owned();
+            let expected = Crash {
+                instance: instance.to_owned(),
+                stream: None,
+                generation: 4,
+                phase,
+                in_a_row,
+                panic: Some(panic),
+            };
+            assert_eq!(crashes, [expected]);
+            let quarantine = crashes[0].quarantine().map(|cause| cause.reason);
+            assert_eq!(quarantine.is_some_and(|why| why.ends_with("no more")), in_a_row > 1);
+            let _ = keeper.stop.send(());
+            keeper.thread.lock().unwrap().take().unwrap().join().unwrap();
+            drop((keeper, sandbox));
+        }
     }
 
     #[test]

@@ -1,4 +1,5 @@
 use std::{
+    collections::BTreeSet,
     fs, io,
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
@@ -6,7 +7,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::sandbox::{CrashTraces, Occupant, Phase};
+use crate::sandbox::{CrashTraces, LastWords, Occupant, Phase};
 
 /// Somebody who ran when a process died.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +22,8 @@ pub struct Crash {
     pub phase: Phase,
     /// Processes one after the other that died while it ran; 1 for the first.
     pub in_a_row: u32,
+    /// The panic that ended that process, where one did: then it was this one's.
+    pub panic: Option<String>,
 }
 
 /// Who ran when processes died, from one process to the next.
@@ -48,25 +51,30 @@ impl CrashRecord {
         Self { path: folder.join("last-crash.json"), pending: Mutex::default() }
     }
 
-    /// Enters what the last process left, and says who was in it, each instance once. An end in
-    /// order, or the machine's restart, ends every row.
+    /// Enters what the last process left, and says who was in it, each instance once; whose panic
+    /// ended it is known, and then it alone is named. An end in order, or the machine's restart,
+    /// ends every row.
     ///
     /// # Errors
     /// When the record can't be written: what is said is right, but the next process will take
     /// the next crash for the first, unless [`write_pending`](Self::write_pending) can do so later.
     pub(super) fn enter(&self, traces: CrashTraces) -> (Vec<Crash>, io::Result<()>) {
-        if traces.occupants.is_empty() || traces.machine_restarted {
-            return (Vec::new(), self.forget());
+        let CrashTraces { occupants, machine_restarted, last_words, .. } = traces;
+        let mut crashes: Vec<Crash> = match last_words {
+            Some(words) => vec![panicked(words, &occupants)],
+            None if machine_restarted => Vec::new(),
+            None => occupants.into_iter().map(ran).collect(),
+        };
+        let mut named = BTreeSet::new();
+        crashes.retain(|crash| named.insert(crash.instance.clone()));
+        if crashes.is_empty() {
+            return (crashes, self.forget());
         }
         let before = self.read();
-        let mut crashes: Vec<Crash> = Vec::new();
-        for Occupant { instance, stream, generation, phase, .. } in traces.occupants {
-            if crashes.iter().any(|crash| crash.instance == instance) {
-                continue;
+        for Crash { instance, in_a_row, .. } in &mut crashes {
+            if let Some(known) = before.suspects.iter().find(|known| known.instance == *instance) {
+                *in_a_row = known.in_a_row.saturating_add(1);
             }
-            let known = before.suspects.iter().find(|suspect| suspect.instance == instance);
-            let in_a_row = known.map_or(1, |suspect| suspect.in_a_row.saturating_add(1));
-            crashes.push(Crash { instance, stream, generation, phase, in_a_row });
         }
         let suspects = crashes
             .iter()
@@ -119,4 +127,19 @@ impl CrashRecord {
         fs::write(&unfinished, serde_json::to_vec(suspects).map_err(io::Error::other)?)?;
         fs::rename(unfinished, &self.path)
     }
+}
+
+fn ran(occupant: Occupant) -> Crash {
+    let Occupant { instance, stream, generation, phase, .. } = occupant;
+    Crash { instance, stream, generation, phase, in_a_row: 1, panic: None }
+}
+
+/// The crash of which a panic told; a thread that is no worker's has no slot.
+fn panicked(words: LastWords, occupants: &[Occupant]) -> Crash {
+    let LastWords { instance, stream, generation, message, location, thread, .. } = words;
+    let own = |occupant: &&Occupant| occupant.instance == instance && occupant.stream == stream;
+    let phase = occupants.iter().find(own).map_or(Phase::Thread, |occupant| occupant.phase);
+    let at = location.map(|location| format!(" at {location}")).unwrap_or_default();
+    let panic = Some(format!("thread {thread:?} panicked{at}: {message}"));
+    Crash { instance, stream, generation, phase, in_a_row: 1, panic }
 }

@@ -263,6 +263,11 @@ impl Shared {
             }
             InstanceEvent::LookRound => {}
             InstanceEvent::Broke { name } => self.plan(&name, now),
+            InstanceEvent::StrayPanic { scope } => {
+                if let Some(instance) = self.registry.find(scope.instance()) {
+                    instance.take_stray_panic(&scope);
+                }
+            }
             InstanceEvent::SessionFaulted { name, generation, fault } => {
                 let one_too_many = self
                     .cases()

@@ -93,10 +93,15 @@ impl Host {
     /// Starts a thread of the plugin's own, of which it has at most [`Host::THREADS_MAX`]. It should
     /// end soon once its [`StopToken`] says so. When the instance is built anew or the process ends
     /// it is waited for, for as long as the runtime's `shutdown` limit; one that hasn't ended by
-    /// then is given up, which counts as a fault. So does a panic in it.
+    /// then is given up, which counts as a fault.
     ///
     /// What it allocates is the instance's. Where that crosses the instance's `memory`, the thread
     /// is asked to stop, and given up if it doesn't at once.
+    ///
+    /// A panic in it is caught and is a fault of the plugin's, with the code `thread.panicked`.
+    /// Sessions go on, but the thread is not started again, so the plugin is degraded until it is
+    /// built anew; and like a session's fault, a second one within the window has that done. What
+    /// must survive a panic catches it inside the thread.
     ///
     /// # Errors
     /// [`SpawnError`] when the plugin has as many threads as it may, or the system has none to give.
@@ -111,6 +116,11 @@ impl Host {
     }
 
     /// What a foreign thread enters to work for this plugin.
+    ///
+    /// A panic there is not caught, since the thread is another's, but it is noted as the
+    /// plugin's: a fault with the code `thread.panicked`, and the plugin is degraded until it is
+    /// built anew. It counts towards no restart; a pool that carries it over into the call that
+    /// waits for the pool makes it that call's fault besides.
     pub fn scope(&self) -> Scope {
         Scope(self.0.clone())
     }

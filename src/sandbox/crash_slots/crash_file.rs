@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    Occupant,
+    LastWords, Occupant, last_words,
     mapped_words::MappedWords,
     slot_words::{self, SLOT_WORDS},
 };
@@ -23,6 +23,8 @@ pub struct CrashTraces {
     pub occupants: Vec<Occupant>,
     /// Whether the machine was started anew since: then it took everybody along, whoever ran.
     pub machine_restarted: bool,
+    /// The panic that ended the process, where one did.
+    pub last_words: Option<LastWords>,
 }
 
 /// Why there is no file.
@@ -72,7 +74,8 @@ impl CrashFile {
             Err(TryLockError::WouldBlock) => return Err(OpenError::InUse { path }),
             Err(TryLockError::Error(source)) => return Err(refused(source)),
         }
-        let traces = read(&mut file).map_err(refused)?;
+        let mut traces = read(&mut file).map_err(refused)?;
+        traces.last_words = last_words::take(folder);
         clear(&mut file).map_err(refused)?;
         let words = MappedWords::of(&file, FILE_WORDS).map_err(refused)?;
         Ok((Self { words, path, file }, traces))
@@ -138,6 +141,7 @@ fn read(file: &mut File) -> io::Result<CrashTraces> {
     Ok(CrashTraces {
         occupants: slots.filter_map(slot_words::read).collect(),
         machine_restarted: words[1..3] != boot,
+        last_words: None,
     })
 }
 

@@ -13,6 +13,7 @@ use std::{
 use super::{
     CrashTraces, OpenError,
     crash_file::{CrashFile, SLOTS, SLOTS_WORDS},
+    last_words,
     slot_words::{self, SLOT_WORDS},
 };
 use crate::sandbox::{Phase, SandboxScope};
@@ -61,6 +62,7 @@ impl CrashSlots {
     pub fn open(&self, folder: &Path) -> Result<CrashTraces, OpenError> {
         let (file, traces) = CrashFile::open(folder)?;
         self.move_to(Place::File(file));
+        last_words::keep_in(Some(folder));
         Ok(traces)
     }
 
@@ -93,6 +95,7 @@ impl CrashSlots {
     pub fn end(&self) {
         let place = self.state().place.clone();
         self.move_to(Place::Memory(empty()));
+        last_words::keep_in(None);
         if let Place::File(file) = &*place {
             file.end();
         }

@@ -144,11 +144,20 @@ fn the_host_says_what_is_known_and_null_for_the_rest() {
             },
             "status": "known"
           },
+          "isolation": "thread",
           "memory": {
             "available_bytes": null,
             "resident_bytes": 1048576,
             "total_bytes": null
           },
+          "not_contained": [
+            "stack overflow",
+            "abort",
+            "segmentation fault",
+            "panic while unwinding",
+            "process exit",
+            "allocation failure"
+          ],
           "outputs": [
             {
               "code": "output.no_space",
@@ -168,6 +177,7 @@ fn the_host_says_what_is_known_and_null_for_the_rest() {
               ]
             }
           ],
+          "panic": "unwind",
           "temperatures": [
             {
               "celsius": 61.25,

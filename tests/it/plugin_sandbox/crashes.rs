@@ -142,7 +142,8 @@ fn check(death: &str, expected: End) {
     let bystander = report(&runtime, "bystander");
     assert_eq!((bystander.state, bystander.last_crash), (LifecycleState::Initialized, None));
     let culprit = report(&runtime, "culprit");
-    let crash = LastCrash { phase: Phase::Run, stream: None, generation: 1, in_a_row: 2 };
+    let crash =
+        LastCrash { phase: Phase::Run, stream: None, generation: 1, in_a_row: 2, panic: None };
     assert_eq!(culprit.last_crash, Some(crash), "{death}");
     assert_eq!(culprit.state, LifecycleState::Failed);
     assert!(culprit.quarantined);

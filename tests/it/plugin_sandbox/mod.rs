@@ -6,4 +6,5 @@ mod lost_containment;
 mod memory;
 mod panics;
 mod support;
+mod threads;
 mod workers;
