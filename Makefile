@@ -22,11 +22,16 @@ help: ## list the commands
 run: setup ## track the generated scene and serve health on http://127.0.0.1:8787 (ARGS="--source camera:0")
 	cargo run --release --locked -- run $(ARGS)
 
+# Written by the test of that name, whose own output cargo keeps to itself.
+CONTAINED := $(or $(CARGO_TARGET_DIR),target)/tmp/contained-faults.txt
+
 test: setup-tests ## check and test everything that needs neither camera, GPU nor data
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- --deny warnings
 	cargo check --locked --no-default-features
+	rm -f $(CONTAINED)
 	cargo test --workspace --locked
+	@cat $(CONTAINED)
 
 bench: setup ## measure everything that needs no GPU
 	cargo bench --locked --bench sandbox --bench memory --bench http
@@ -47,6 +52,9 @@ rtsp-test: setup-tests ## see a network camera come, go and come back, by GStrea
 	@tests/setup.sh $(RTSP_PACKAGES)
 	KEEPSIGHT_TEST_RTSP=1 cargo test --locked --test it command_line::programs
 
+uncontained: setup ## build a binary in which panics end the process, and show what one leaves behind
+	cargo test --locked --no-default-features --features frame-stats,fault-injector,uncontained --test uncontained
+
 deny: ## check licences and sources of all dependencies
 	@command -v cargo-deny >/dev/null || { echo "installing cargo-deny"; cargo install --locked cargo-deny; }
 	cargo deny check bans licenses sources
@@ -61,4 +69,4 @@ setup-tests:
 	@tests/setup.sh $(BUILD_PACKAGES) $(TEST_PACKAGES)
 	@tests/setup.sh $(PROGRAM_PACKAGES) || echo "tests that need $(PROGRAM_PACKAGES) are skipped" >&2
 
-.PHONY: help run test bench gpu-bench camera-test rtsp-test loom deny dist setup setup-tests
+.PHONY: help run test bench gpu-bench camera-test rtsp-test loom uncontained deny dist setup setup-tests

@@ -217,3 +217,19 @@ fn chain(error: &dyn std::error::Error) -> String {
 /// How long a child's report serves: one start of the process, not its life, so that an adapter
 /// that appears later is found.
 const SURVEY_AGE_MAX: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sandbox::SandboxLimits;
+
+    #[test]
+    fn what_no_probe_can_check_is_unmet() {
+        let sandbox = Sandbox::new(SandboxLimits::default());
+        let program = ProbeProgram::at("/nonexistent");
+        let checker = DependencyChecker::new(sandbox, program, Duration::from_secs(60));
+        let found = checker.check(&Requirement::Camera { uri: "camera:0".to_owned() });
+        assert_eq!((found.met, &*found.code), (false, "dependency.no_probe"));
+        assert!(!found.hint.is_empty());
+    }
+}

@@ -1,4 +1,4 @@
-use std::{panic, time::Duration};
+use std::{panic, thread, time::Duration};
 
 use keepsight_contract::{Bytes, CallContext, CallError, Finding, Host, InitError, Seconds};
 use serde::Deserialize;
@@ -34,6 +34,8 @@ pub enum FaultKind {
     PanicPayloadDrop,
     /// Panics on a thread of its own.
     PanicThread,
+    /// Panics on a thread that the host doesn't know, in the plugin's scope.
+    PanicScope,
     /// Replaces the panic hook by a silent one, then panics.
     PanicHook,
     /// Reports a failure.
@@ -44,6 +46,8 @@ pub enum FaultKind {
     BadArguments,
     /// Reports that something outside is missing; in init only.
     Unmet,
+    /// Reports that it was cancelled, which is not so.
+    Cancelled,
     /// Hangs, without using the processor, until released.
     Hang,
     /// Hangs at full speed, without a checkpoint, until released.
@@ -115,6 +119,18 @@ impl Fault {
                     around.host.spawn("panics", |_| panic!("a thread's panic on request"));
                 return started.map_err(|_| Report::Failed);
             }
+            FaultKind::PanicScope => {
+                let scope = around.host.scope();
+                let pool = thread::Builder::new().name("pool".to_owned()).spawn(move || {
+                    let _entered = scope.enter();
+                    panic!("a pool thread's panic on request");
+                });
+                let joined: thread::Result<()> = pool.map_err(|_| Report::Failed)?.join();
+                return match joined {
+                    Ok(()) => Err(Report::Failed),
+                    Err(_panic) => Ok(()),
+                };
+            }
             FaultKind::PanicHook => {
                 panic::set_hook(Box::new(|_| {}));
                 panic!("a panic on request, behind a hook of the plugin's own");
@@ -123,6 +139,7 @@ impl Fault {
             FaultKind::Broken => return Err(Report::Broken),
             FaultKind::BadArguments => return Err(Report::BadArguments),
             FaultKind::Unmet => return Err(Report::Unmet),
+            FaultKind::Cancelled => return Err(Report::Cancelled),
             FaultKind::Hang => gate::hang(Duration::MAX),
             FaultKind::Spin => gate::spin(),
             FaultKind::SpinForever => loop {
@@ -159,7 +176,10 @@ impl Fault {
 impl FaultKind {
     /// Whether it answers with an error instead of doing something.
     pub(crate) fn is_report(self) -> bool {
-        matches!(self, Self::Failed | Self::Broken | Self::BadArguments | Self::Unmet)
+        matches!(
+            self,
+            Self::Failed | Self::Broken | Self::BadArguments | Self::Unmet | Self::Cancelled
+        )
     }
 }
 

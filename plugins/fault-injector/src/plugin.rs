@@ -50,8 +50,8 @@ impl Plugin for FaultInjector {
                 json!({
                     "type": "string",
                     "description": "what to do: panic, panic_formatted, panic_payload, \
-                        panic_payload_drop, panic_thread, panic_hook, failed, broken, \
-                        bad_arguments, hang, spin, spin_forever, lock, sleep, wait, memory, \
+                        panic_payload_drop, panic_thread, panic_scope, panic_hook, failed, \
+                        broken, bad_arguments, cancelled, hang, spin, spin_forever, lock, sleep, wait, memory, \
                         abort, exit, stack_overflow",
                 }),
             )

@@ -76,6 +76,9 @@ fn a_thread_can_panic_by_itself() {
     let request = Request::new("fail").with_args(json!({"kind": "panic_thread"}));
     plugin.run(&mut session, &request, &call_context(LIMIT)).unwrap();
     assert_eq!(recording.join_threads(), 1);
+    let request = Request::new("fail").with_args(json!({"kind": "panic_scope"}));
+    plugin.run(&mut session, &request, &call_context(LIMIT)).unwrap();
+    assert_eq!((recording.join_threads(), recording.scopes_entered()), (0, 1));
 }
 
 #[test]
@@ -83,6 +86,7 @@ fn errors_are_the_ones_asked_for() {
     assert!(matches!(fail(json!({"kind": "failed"})), Err(CallError::Failed(_))));
     assert!(matches!(fail(json!({"kind": "broken"})), Err(CallError::Broken(_))));
     assert!(matches!(fail(json!({"kind": "bad_arguments"})), Err(CallError::BadArguments(_))));
+    assert!(matches!(fail(json!({"kind": "cancelled"})), Err(CallError::Cancelled)));
     for args in [json!(null), json!({}), json!({"kind": "sulk"})] {
         assert!(matches!(fail(args), Err(CallError::BadArguments(_))));
     }

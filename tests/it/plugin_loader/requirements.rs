@@ -62,14 +62,6 @@ fn a_gpu_that_is_not_there_makes_unavailable_with_a_remedy() {
 }
 
 #[test]
-fn what_no_probe_can_check_is_unmet() {
-    let camera = Requirement::Camera { uri: "camera:0".to_owned() };
-    Script::default().requires(camera).named("needs-camera");
-    let health = start("needs-camera").await_state("needy", "UNAVAILABLE");
-    assert_eq!(health["code"], "dependency.no_probe", "{health:#}");
-}
-
-#[test]
 fn met_requirements_are_no_hindrance() {
     let file = Requirement::File { path: "/proc/self/status".into() };
     let program = Requirement::Program { name: "sh".to_owned(), remedy: "x".to_owned() };

@@ -15,7 +15,7 @@ use keepsight::{
     lifecycle::LifecycleState,
     loader::{InstanceReport, LastCrash, ProbeProgram, ToolCall},
     runtime::{Runtime, RuntimeOptions},
-    sandbox::Phase,
+    sandbox::{NOT_CONTAINED, Phase},
 };
 use keepsight_contract::{Pace, Response};
 use serde_json::json;
@@ -60,11 +60,20 @@ fn start(state_dir: &Path, death: &'static str) -> Arc<Runtime> {
     runtime
 }
 
+/// What threads don't contain, each with how a process ends by it.
+const DEATHS: [(&str, End); 6] = [
+    ("stack overflow", End::Signal(6)),
+    ("abort", End::Signal(6)),
+    ("segmentation fault", End::Signal(11)),
+    ("panic while unwinding", End::Signal(6)),
+    ("process exit", End::Code(3)),
+    ("allocation failure", End::Signal(6)),
+];
+
 fn die(death: &str) {
     match death {
-        "abort" => std::process::abort(),
-        "exit" => std::process::exit(3),
         "stack overflow" => assert!(overflow(1) > 0),
+        "abort" => std::process::abort(),
         "segmentation fault" => {
             let id = std::process::id().to_string();
             // The standard library's own handler takes the first and steps aside; until it has,
@@ -73,7 +82,22 @@ fn die(death: &str) {
                 Command::new("kill").args(["-SEGV", &id]).status().unwrap();
             }
         }
+        "panic while unwinding" => {
+            let _falls_too = FallsToo;
+            panic!("the first");
+        }
+        "process exit" => std::process::exit(3),
+        // No machine has so much to give.
+        "allocation failure" => drop(black_box(Vec::<u8>::with_capacity(isize::MAX as usize / 2))),
         _ => {}
+    }
+}
+
+struct FallsToo;
+
+impl Drop for FallsToo {
+    fn drop(&mut self) {
+        panic!("while the first unwinds");
     }
 }
 
@@ -117,7 +141,7 @@ fn run_child(state_dir: &Path, death: &str) -> ExitStatus {
         .unwrap()
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 enum End {
     Code(i32),
     /// By its number (signal(7)).
@@ -126,7 +150,9 @@ enum End {
 
 /// Two children die so, one after the other; after each the next process knows.
 #[track_caller]
-fn check(death: &str, expected: End) {
+fn check(death: &str) {
+    be_a_child_that_dies();
+    let (_, expected) = DEATHS.into_iter().find(|(name, _)| *name == death).expect("in the table");
     let ends_with = |status: ExitStatus| match expected {
         End::Code(code) => status.code() == Some(code),
         End::Signal(signal) => status.signal() == Some(signal),
@@ -167,27 +193,38 @@ fn do_it() -> ToolCall {
 }
 
 #[test]
-fn after_an_abort_the_next_process_knows_who_ran() {
-    be_a_child_that_dies();
-    check("abort", End::Signal(6));
-}
-
-#[test]
-fn after_an_exit_the_next_process_knows_who_ran() {
-    be_a_child_that_dies();
-    check("exit", End::Code(3));
+fn every_kind_of_death_that_the_reports_list_is_died_here() {
+    assert_eq!(DEATHS.map(|(death, _)| death), NOT_CONTAINED);
 }
 
 #[test]
 fn after_a_stack_overflow_the_next_process_knows_who_ran() {
-    be_a_child_that_dies();
-    check("stack overflow", End::Signal(6));
+    check("stack overflow");
+}
+
+#[test]
+fn after_an_abort_the_next_process_knows_who_ran() {
+    check("abort");
 }
 
 #[test]
 fn after_a_segmentation_fault_the_next_process_knows_who_ran() {
-    be_a_child_that_dies();
-    check("segmentation fault", End::Signal(11));
+    check("segmentation fault");
+}
+
+#[test]
+fn after_a_panic_while_unwinding_the_next_process_knows_who_ran() {
+    check("panic while unwinding");
+}
+
+#[test]
+fn after_an_exit_the_next_process_knows_who_ran() {
+    check("process exit");
+}
+
+#[test]
+fn after_an_allocation_failure_the_next_process_knows_who_ran() {
+    check("allocation failure");
 }
 
 #[test]
