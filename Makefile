@@ -55,6 +55,13 @@ rtsp-test: setup-tests ## see a network camera come, go and come back, by GStrea
 uncontained: setup ## build a binary in which panics end the process, and show what one leaves behind
 	cargo test --locked --no-default-features --features frame-stats,fault-injector,uncontained --test uncontained
 
+miri: ## run lifecycle, call slot and frames in Miri, where a nightly toolchain has it
+	@if ! cargo +nightly miri --version >/dev/null 2>&1; then \
+	  echo "skipped: no nightly toolchain with Miri; rustup component add --toolchain nightly miri"; exit 0; fi; \
+	set -e; export CARGO_TARGET_DIR=$(CURDIR)/target/miri; \
+	cargo +nightly miri test --locked --no-default-features --lib -- lifecycle:: sandbox::call_slot::; \
+	cargo +nightly miri test --locked -p keepsight-contract --lib -- frame::
+
 deny: ## check licences and sources of all dependencies
 	@command -v cargo-deny >/dev/null || { echo "installing cargo-deny"; cargo install --locked cargo-deny; }
 	cargo deny check bans licenses sources
@@ -69,4 +76,4 @@ setup-tests:
 	@tests/setup.sh $(BUILD_PACKAGES) $(TEST_PACKAGES)
 	@tests/setup.sh $(PROGRAM_PACKAGES) || echo "tests that need $(PROGRAM_PACKAGES) are skipped" >&2
 
-.PHONY: help run test bench gpu-bench camera-test rtsp-test loom uncontained deny dist setup setup-tests
+.PHONY: help run test bench gpu-bench camera-test rtsp-test loom uncontained miri deny dist setup setup-tests

@@ -5,15 +5,17 @@ use std::{
     time::{Duration, Instant},
 };
 
+use keepsight_contract::Degradation;
+
 use super::{
     FeedMetrics, HostReport, Liveness, Metrics, PluginInspection, PluginMetrics, PluginReport,
     ProcessMetrics, Readiness, ReadinessCheck, StreamMetrics, StreamPluginReport, StreamReport,
     TransitionReport, Verdict, host_survey::HostSurvey, process_files::ProcessStatus,
 };
 use crate::{
-    loader::{Clock, DependencyChecker, InstanceReport, PluginInstance, PluginRegistry},
+    loader::{Clock, DependencyChecker, Fault, InstanceReport, PluginInstance, PluginRegistry},
     sandbox::{ISOLATION, NOT_CONTAINED, Sandbox},
-    streams::{self, MailboxMode, SourceState, Stream, StreamsRegistry},
+    streams::{self, MailboxMode, SessionState, SourceState, Stream, StreamsRegistry},
     supervisor::Supervisor,
 };
 
@@ -259,11 +261,15 @@ impl InspectorService {
         let supervision = self.supervisor.supervision(&report.name);
         let trouble = !report.state.is_available()
             && report.state != crate::lifecycle::LifecycleState::Loaded;
+        let mut degraded = report.degraded;
         let mut sessions = BTreeMap::new();
         let mut waiting_for = Vec::new();
         for stream in streams {
             for feed in stream.feeds.iter().filter(|feed| feed.plugin == report.name) {
                 sessions.insert(stream.name.clone(), feed.state);
+                if report.state.is_available() && feed.state == SessionState::Restarting {
+                    degraded.push(restarting(&stream.name, &report.faults));
+                }
                 let picture = matches!(stream.status.state, SourceState::Live | SourceState::Ended);
                 if !picture {
                     waiting_for.push(stream.name.clone());
@@ -285,7 +291,7 @@ impl InspectorService {
             error_count: report.statistics.error_count,
             last_execution: report.statistics.last,
             average_execution: report.statistics.average,
-            degraded: report.degraded,
+            degraded,
             waiting_for,
             streams: sessions,
             restarts: supervision.restarts,
@@ -362,6 +368,18 @@ fn describe_stream(report: streams::StreamReport, clock: &dyn Clock) -> StreamRe
             .collect(),
         source: report.source,
         name: report.name,
+    }
+}
+
+/// That the session on `stream` ended, where `faults` says why.
+fn restarting(stream: &str, faults: &[(Instant, Fault)]) -> Degradation {
+    let mut newest = faults.iter().rev().map(|(_, fault)| fault);
+    let fault = newest.find(|fault| fault.stream.as_deref() == Some(stream));
+    let why = fault.map_or_else(String::new, |fault| format!(": {}", fault.reason));
+    Degradation {
+        code: "session.restarting".into(),
+        reason: format!("its session on stream {stream:?} ended, and is opened again{why}"),
+        hint: fault.map_or_else(String::new, |fault| fault.hint.clone()),
     }
 }
 

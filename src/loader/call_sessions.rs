@@ -1,4 +1,7 @@
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Instant,
+};
 
 use keepsight_contract::{CallError, ErasedSession, Request, StreamInfo};
 
@@ -69,7 +72,10 @@ impl CallSession {
         instance.record_run(error_code(&outcome), took);
         *intact = !matches!(outcome, Ok(Err(CallError::Broken(_))) | Err(_));
         match outcome {
-            Ok(Ok(response)) => Ok(ToolOutcome { response: Arc::new(response), took }),
+            Ok(Ok(response)) => {
+                generation.failed_in_a_row.store(0, Relaxed);
+                Ok(ToolOutcome { response: Arc::new(response), took })
+            }
             Ok(Err(CallError::Cancelled)) if took >= limit && seat.stop_reason().is_none() => {
                 Err(ToolError::TimedOut { limit })
             }
@@ -116,7 +122,14 @@ impl PluginInstance {
             }
             CallError::Cancelled if generation.has_ended() => self.not_ready(),
             CallError::Cancelled => ToolError::GivenUp { reason },
-            _ => ToolError::Fault { code: "run.failed".to_owned(), reason },
+            _ => {
+                let before = generation.failed_in_a_row.fetch_add(1, Relaxed);
+                if (before + 1).is_multiple_of(FAILED_IN_A_ROW_MAX) {
+                    let fault = Fault::reported("run.failed", reason.clone(), None);
+                    self.session_faulted(fault, generation.number);
+                }
+                ToolError::Fault { code: "run.failed".to_owned(), reason }
+            }
         }
     }
 }
@@ -143,3 +156,6 @@ fn error_code<T>(outcome: &Result<Result<T, CallError>, RunFault>) -> Option<&'s
         Err(fault) => Some(fault.code()),
     }
 }
+
+/// Ordinary failures in a row, of the frames of a session or of calls, that count as a fault.
+pub(crate) const FAILED_IN_A_ROW_MAX: u32 = 30;

@@ -2,7 +2,7 @@ use std::{
     mem::ManuallyDrop,
     sync::{
         Arc, Weak,
-        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -21,6 +21,8 @@ pub struct Generation {
     plugin: Option<Box<dyn ErasedPlugin>>,
     ended: AtomicBool,
     pub(super) users: AtomicUsize,
+    /// Calls without a result since the last one with one.
+    pub(super) failed_in_a_row: AtomicU32,
     /// Which notes that its drop went wrong.
     owner: Weak<PluginInstance>,
     sandbox: Arc<Sandbox>,
@@ -43,6 +45,7 @@ impl Generation {
             plugin: Some(plugin),
             ended: AtomicBool::new(false),
             users: AtomicUsize::new(0),
+            failed_in_a_row: AtomicU32::new(0),
             owner: Arc::downgrade(owner),
             sandbox: owner.sandbox().clone(),
             scope,

@@ -31,6 +31,7 @@ mod tool_calls;
 
 pub use backoff::{Backoff, BackoffPolicy};
 pub use call_queue::{NoSessionName, SessionName};
+pub(crate) use call_sessions::FAILED_IN_A_ROW_MAX;
 pub use catalog::{Bundled, Catalog, CatalogEntry, CatalogError};
 pub use child_probe::ProbeProgram;
 pub use clock::{Clock, SystemClock};

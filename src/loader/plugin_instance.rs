@@ -374,7 +374,7 @@ impl PluginInstance {
     /// longer the present one.
     pub fn attach(self: &Arc<Self>, generation: &Arc<Generation>) -> Option<Attachment> {
         let mut life = self.life();
-        if generation.has_ended() || life.manager.generation() != generation.number {
+        if !life.has(generation) {
             return None;
         }
         if generation.users.fetch_add(1, Relaxed) == 0 {
@@ -450,7 +450,8 @@ impl PluginInstance {
             (life.current.take(), step)
         };
         self.publish(step);
-        self.after_end(ended);
+        self.let_go(ended);
+        self.host.end_generation();
         tracing::error!(plugin = %self.name, reason = %self.life().manager.cause().reason,
             "the instance is FAILED");
         self.tell(InstanceEvent::Broke { name: self.name.clone() });
@@ -470,19 +471,20 @@ impl PluginInstance {
             let Ok(step) = life.manager.apply(event, event, now) else { return false };
             self.note_change();
             life.quarantined = false;
-            let ended = life.current.take();
-            let number = life.manager.generation();
-            let scope = scope(&self.spec(), number, &self.sandbox, &self.events);
-            self.host.set_scope(scope.clone());
-            life.scope = scope;
-            (ended, step)
+            (life.current.take(), step)
         };
+        let number = step.generation;
         self.publish(step);
         let leaving = ended.as_ref().map(Arc::downgrade);
-        self.after_end(ended);
+        self.let_go(ended);
         if let Some(leaving) = leaving {
             self.drain(&leaving, self.spec().limits.call);
         }
+        // Only now: what was drained may have needed its threads, and was the old one's work.
+        self.host.end_generation();
+        let scope = scope(&self.spec(), number, &self.sandbox, &self.events);
+        self.host.set_scope(scope.clone());
+        self.life().scope = scope;
         true
     }
 
@@ -500,21 +502,63 @@ impl PluginInstance {
         }
     }
 
-    /// Says that the instance stays FAILED until somebody asks for a reload.
+    /// Says that the instance is left alone: FAILED, until somebody asks for a reload or its
+    /// supervisor has a reason to try again. One that is available ends; one that loads, or is
+    /// UNAVAILABLE, stays as it is.
     pub fn quarantine(&self, cause: Cause) {
-        let mut life = self.life();
-        if life.manager.state() == LifecycleState::Failed {
-            tracing::error!(plugin = %self.name, reason = %cause.reason, "quarantined");
-            life.manager.explain(cause.clone());
+        let (from, ended, generation) = {
+            let mut life = self.life();
+            let from = life.manager.state();
+            if from == LifecycleState::Failed {
+                life.manager.explain(cause.clone());
+            } else {
+                let now = self.clock().now();
+                let step = life.manager.apply(LifecycleEvent::Broken, cause.clone(), now);
+                if step.is_err() {
+                    return;
+                }
+            }
             life.quarantined = true;
             self.note_change();
-            let (state, generation) = (life.manager.state(), life.manager.generation());
-            drop(life);
-            self.changed.notify_all();
-            let instance = Arc::from(self.name());
-            let from = Some(state);
-            self.host.tell(HostEvent::Turned { instance, from, to: state, cause, generation });
+            (from, life.current.take(), life.manager.generation())
+        };
+        tracing::error!(plugin = %self.name, reason = %cause.reason, "quarantined");
+        if from != LifecycleState::Failed {
+            self.let_go(ended);
+            self.host.end_generation();
         }
+        self.changed.notify_all();
+        let (instance, to) = (Arc::from(self.name()), LifecycleState::Failed);
+        self.host.tell(HostEvent::Turned { instance, from: Some(from), to, cause, generation });
+    }
+
+    /// Whether it is left alone.
+    pub fn is_quarantined(&self) -> bool {
+        self.life().quarantined
+    }
+
+    /// Whether it has as many abandoned threads as it may: it gets no other one until one returns.
+    pub fn is_at_thread_cap(&self) -> bool {
+        self.sandbox.abandoned_of(&self.name) >= self.sandbox.limits().abandoned_per_instance
+    }
+
+    /// Notes what an UNAVAILABLE instance lacks now.
+    pub(super) fn still_lacks(&self, findings: Vec<Finding>, cause: Cause) {
+        let mut life = self.life();
+        if life.manager.state() != LifecycleState::Unavailable {
+            return;
+        }
+        life.findings = findings;
+        if *life.manager.cause() == cause {
+            return;
+        }
+        life.manager.explain(cause.clone());
+        self.note_change();
+        let (state, generation) = (life.manager.state(), life.manager.generation());
+        drop(life);
+        tracing::info!(plugin = %self.name, reason = %cause.reason, "still UNAVAILABLE");
+        let (instance, from) = (Arc::from(self.name()), Some(state));
+        self.host.tell(HostEvent::Turned { instance, from, to: state, cause, generation });
     }
 
     /// Notes that the process before died while the instance ran. With a cause it is not loaded:
@@ -551,6 +595,11 @@ impl PluginInstance {
             Readiness::Ready(generation) => self.pool.call(self, generation, call),
             _ => Err(self.not_ready()),
         }
+    }
+
+    /// Calls that wait for a worker now.
+    pub fn calls_waiting(&self) -> usize {
+        self.pool.waiting_count()
     }
 
     /// Asks everything of this instance to end; returns at once.
@@ -714,15 +763,14 @@ impl PluginInstance {
     }
 
     /// What follows once a generation ended, without the lock: its drop is plugin code's business.
-    fn after_end(&self, ended: Option<Arc<Generation>>) {
+    /// Its threads are asked to end as well; the next load waits for them, for here would wait who
+    /// noticed the end, such as the supervisor.
+    fn let_go(&self, ended: Option<Arc<Generation>>) {
         if let Some(generation) = ended {
             generation.end();
         }
         self.changed.notify_all();
         self.pool.refuse_waiting(|| self.not_ready());
-        // The next load waits for its threads; here would wait who noticed the end, such as the
-        // supervisor.
-        self.host.end_generation();
     }
 
     fn tell(&self, event: InstanceEvent) {
@@ -751,12 +799,19 @@ impl Drop for Attachment {
         let mut life = self.instance.life();
         let last = self.generation.users.fetch_sub(1, Relaxed) == 1;
         // A generation that ended has no say in the state any more.
-        if last && !self.generation.has_ended() {
+        if last && life.has(&self.generation) {
             let event = LifecycleEvent::Disengaged;
             self.instance.step(&mut life, event, event);
         }
         drop(life);
         self.instance.changed.notify_all();
+    }
+}
+
+impl Life {
+    /// Whether `generation` is the present one, and none is to come.
+    fn has(&self, generation: &Arc<Generation>) -> bool {
+        self.current.as_ref().is_some_and(|current| Arc::ptr_eq(current, generation))
     }
 }
 

@@ -39,6 +39,19 @@ impl PluginInstance {
         }
     }
 
+    /// Looks again for what an UNAVAILABLE instance lacks. While that is still not there, the
+    /// instance stays as it is and says what it lacks now.
+    ///
+    /// Says whether to load it: nothing is lacking, or only loading can tell.
+    pub fn look_again(&self) -> bool {
+        let Ok(findings) = self.check_requirements() else { return true };
+        let Some(unmet) = findings.iter().find(|finding| !finding.met).cloned() else {
+            return true;
+        };
+        self.still_lacks(findings, LoadError::Unmet { finding: unmet }.cause());
+        false
+    }
+
     /// What every check of the instance's requirements finds, without building it.
     ///
     /// # Errors

@@ -105,6 +105,12 @@ impl ToolPool {
             if parts.stopped {
                 return Err(stopped());
             }
+            // Who ends a generation says so before it refuses what waits, so that no call slips
+            // in between.
+            if generation.has_ended() {
+                drop(parts);
+                return Err(instance.not_ready());
+            }
             if parts.queue.len() >= QUEUE_LENGTH {
                 return Err(ToolError::QueueFull);
             }
@@ -161,6 +167,11 @@ impl ToolPool {
         for job in waiting {
             job.reply.answer(Err(error()));
         }
+    }
+
+    /// Calls that wait for a worker now.
+    pub(super) fn waiting_count(&self) -> usize {
+        self.parts().queue.len()
     }
 
     fn start_worker(self: &Arc<Self>, instance: &Arc<PluginInstance>, id: WorkerId) {

@@ -13,7 +13,7 @@ use super::{
     stream::StreamShared,
 };
 use crate::{
-    loader::{Attachment, Fault, Generation, Readiness, call_error_code},
+    loader::{Attachment, FAILED_IN_A_ROW_MAX, Fault, Generation, Readiness, call_error_code},
     sandbox::{Phase, RunFault, SandboxScope, WorkerSeat},
 };
 
@@ -87,9 +87,12 @@ fn abandoned(stream: &Arc<StreamShared>, index: usize, holding: &Holding, fault:
 fn start_later(stream: &Arc<StreamShared>, index: usize, generation: u64) {
     let waiting = stream.clone();
     let thread = thread::Builder::new().name(format!("{}-pause", stream.name)).spawn(move || {
-        pause(&waiting, &waiting.feeds[index], generation);
-        if !waiting.is_stopped() {
-            start(&waiting, index);
+        let feed = &waiting.feeds[index];
+        pause(&waiting, feed, generation);
+        // One that is left alone since its threads hang gets none until one returns.
+        match wait_for_plugin(&waiting, feed, &mut None) {
+            Some(_) => start(&waiting, index),
+            None => close(&waiting, index),
         }
     });
     if let Err(error) = thread {
@@ -122,7 +125,11 @@ fn drive(stream: &Arc<StreamShared>, index: usize, seat: &WorkerSeat, holding: &
             End::Faulted => pause(stream, feed, generation.number),
         }
     }
-    feed.set_state(SessionState::Closed);
+    close(stream, index);
+}
+
+fn close(stream: &StreamShared, index: usize) {
+    stream.feeds[index].set_state(SessionState::Closed);
     stream.session_closed(index);
 }
 
@@ -221,7 +228,7 @@ fn frames(
 ) -> End {
     let feed = &stream.feeds[index];
     let (round, size, format) = (work.round, work.frame.size(), work.frame.format());
-    let mut refusals_in_a_row = 0;
+    let mut failed_in_a_row = 0;
     loop {
         let mut request = Request::new(feed.tool.clone()).with_frame(work.frame.clone());
         for response in &work.upstream {
@@ -240,7 +247,7 @@ fn frames(
         match outcome {
             Ok(Ok(response)) => {
                 feed.instance.record_run(None, took);
-                refusals_in_a_row = 0;
+                failed_in_a_row = 0;
                 deliver(stream, index, work, Ok(Arc::new(response)), took);
             }
             Ok(Err(CallError::Cancelled)) if seat.stop_requested() => return End::Stopped,
@@ -248,12 +255,15 @@ fn frames(
                 feed.instance.record_run(Some(call_error_code(&error)), took);
                 feed.failed();
                 deliver(stream, index, work, Err(error.to_string()), took);
-                refusals_in_a_row += 1;
-                if matches!(error, CallError::Broken(_)) {
-                    refused(stream, feed, generation, error);
-                    return End::Faulted;
-                }
-                if refusals_in_a_row == REFUSALS_MAX {
+                let is_fault = match &error {
+                    CallError::Broken(_) => true,
+                    CallError::BadArguments(_) | CallError::Cancelled => false,
+                    _ => {
+                        failed_in_a_row += 1;
+                        failed_in_a_row == FAILED_IN_A_ROW_MAX
+                    }
+                };
+                if is_fault {
                     refused(stream, feed, generation, error);
                     return End::Faulted;
                 }
@@ -367,5 +377,3 @@ impl Feed {
 
 /// How often a worker that waits looks whether it should stop.
 const LOOK_ROUND: Duration = Duration::from_millis(200);
-/// Frames refused in a row that count as a fault.
-const REFUSALS_MAX: u32 = 30;

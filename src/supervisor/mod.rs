@@ -12,6 +12,7 @@
 //! Not done here: running plugin code (instances do, in the sandbox) and reopening sessions
 //! (streams do).
 
+mod case;
 mod crash_keeper;
 mod crash_record;
 mod restart_policy;

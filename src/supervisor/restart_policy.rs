@@ -23,6 +23,8 @@ pub struct RestartLedger {
     backoff: Backoff,
     restarts: VecDeque<Instant>,
     session_faults: VecDeque<Instant>,
+    /// Since when it is available.
+    up_since: Option<Instant>,
     total: u64,
 }
 
@@ -43,6 +45,7 @@ impl RestartLedger {
             policy,
             restarts: VecDeque::new(),
             session_faults: VecDeque::new(),
+            up_since: None,
             total: 0,
         }
     }
@@ -59,19 +62,29 @@ impl RestartLedger {
         true
     }
 
-    /// The instance is FAILED.
+    /// The instance is INITIALIZED.
+    pub fn came_up(&mut self, now: Instant) {
+        self.up_since = Some(now);
+    }
+
+    /// The instance is FAILED. Changes nothing but the next pause.
     pub fn failed(&mut self, now: Instant) -> Verdict {
         forget(&mut self.restarts, self.policy.window, now);
-        if self.restarts.is_empty() {
+        let up_for = self.up_since.take().map(|since| now.saturating_duration_since(since));
+        if up_for.is_some_and(|up_for| up_for >= self.policy.window) {
             // It went well for a whole window: back-off begins anew.
             self.backoff.reset();
         }
         if self.restarts.len() >= self.policy.budget as usize {
             return Verdict::Quarantine;
         }
+        Verdict::RestartAfter(self.backoff.next_wait())
+    }
+
+    /// The instance is started again.
+    pub fn restarted(&mut self, now: Instant) {
         self.restarts.push_back(now);
         self.total += 1;
-        Verdict::RestartAfter(self.backoff.next_wait())
     }
 
     /// A person asked for a reload: what was before is forgiven.
@@ -142,8 +155,11 @@ mod tests {
     #[test]
     fn a_spent_budget_quarantines_until_forgiven() {
         let (mut ledger, now) = ledger(2);
-        assert!(matches!(ledger.failed(now), Verdict::RestartAfter(_)));
-        assert!(matches!(ledger.failed(now), Verdict::RestartAfter(_)));
+        for restarts in 0..2 {
+            assert!(matches!(ledger.failed(now), Verdict::RestartAfter(_)));
+            assert_eq!(ledger.restarts_total(), restarts, "planned is not done");
+            ledger.restarted(now);
+        }
         assert_eq!(ledger.failed(now), Verdict::Quarantine);
         assert_eq!(ledger.restarts_total(), 2);
         ledger.forgive();
@@ -151,7 +167,19 @@ mod tests {
     }
 
     #[test]
-    fn waits_grow_within_a_window_and_begin_anew_after_it() {
+    fn a_week_of_failing_now_and_then_is_within_the_budget() {
+        let (mut ledger, start) = ledger(2);
+        // Twice an hour; three within ten minutes would be one too many.
+        for half_hour in 1..=7 * 48 {
+            let now = start + Duration::from_secs(half_hour * 1800);
+            assert!(matches!(ledger.failed(now), Verdict::RestartAfter(_)), "{half_hour}");
+            ledger.restarted(now);
+        }
+        assert_eq!(ledger.restarts_total(), 7 * 48);
+    }
+
+    #[test]
+    fn waits_grow_until_it_is_up_for_a_whole_window() {
         let (mut ledger, now) = ledger(9);
         let wait = |verdict| match verdict {
             Verdict::RestartAfter(wait) => wait,
@@ -160,7 +188,15 @@ mod tests {
         let first = wait(ledger.failed(now));
         let fourth = (0..3).map(|_| wait(ledger.failed(now))).last().unwrap();
         assert!(fourth > first * 4, "{first:?} {fourth:?}");
-        let later = wait(ledger.failed(now + Duration::from_secs(86_400)));
-        assert!(later <= Duration::from_millis(1200), "{later:?}");
+        // Time alone mends nothing.
+        let day = Duration::from_secs(86_400);
+        let later = wait(ledger.failed(now + day));
+        assert!(later > fourth, "{fourth:?} {later:?}");
+        ledger.came_up(now + day);
+        let soon = wait(ledger.failed(now + day + Duration::from_secs(599)));
+        assert!(soon > later, "{later:?} {soon:?}");
+        ledger.came_up(now + 2 * day);
+        let anew = wait(ledger.failed(now + 2 * day + Duration::from_secs(600)));
+        assert!(anew <= Duration::from_millis(1200), "{anew:?}");
     }
 }

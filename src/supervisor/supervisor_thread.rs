@@ -5,10 +5,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{RestartLedger, RestartPolicy, Verdict};
+use super::{
+    RestartPolicy, Verdict,
+    case::{self, Case, Work},
+};
 use crate::{
-    lifecycle::{Cause, LifecycleEvent, LifecycleState},
-    loader::{Clock, Fault, InstanceEvent, PluginInstance, PluginRegistry, because},
+    lifecycle::{LifecycleEvent, LifecycleState},
+    loader::{Clock, Fault, InstanceEvent, LoadError, PluginInstance, PluginRegistry, because},
 };
 
 /// Watches over the instances of a registry from a thread of its own.
@@ -30,14 +33,6 @@ struct Shared {
     clock: Arc<dyn Clock>,
     /// By the machine's clock, whatever the other one says.
     progress: Mutex<Instant>,
-}
-
-/// What is known of one instance.
-struct Case {
-    ledger: RestartLedger,
-    due: Option<(Instant, LifecycleEvent)>,
-    reload: bool,
-    loading: bool,
 }
 
 /// What a report says of an instance's supervision.
@@ -94,8 +89,8 @@ impl Supervisor {
         let case = |instance: Arc<PluginInstance>| {
             let name = instance.name().to_owned();
             let policy = policies.remove(&name).unwrap_or_default();
-            let ledger = RestartLedger::new(policy, &name);
-            (name, Case { ledger, due: None, reload: false, loading: false })
+            let case = Case::new(policy, &name);
+            (name, case)
         };
         let cases = Mutex::new(registry.instances().map(case).collect());
         let progress = Mutex::new(Instant::now());
@@ -154,8 +149,7 @@ impl Supervisor {
     /// background.
     pub fn take_on(&self, instance: &Arc<PluginInstance>, policy: RestartPolicy) {
         let name = instance.name().to_owned();
-        let ledger = RestartLedger::new(policy, &name);
-        let case = Case { ledger, due: None, reload: false, loading: false };
+        let case = Case::new(policy, &name);
         self.shared.cases().insert(name, case);
         self.shared.load_in_background(instance);
     }
@@ -187,9 +181,8 @@ impl Supervisor {
     pub fn supervision(&self, name: &str) -> Supervision {
         let cases = self.shared.cases();
         let Some(case) = cases.get(name) else { return Supervision::default() };
-        let now = self.shared.clock.now();
-        let left = |(at, _): (Instant, _)| at.saturating_duration_since(now);
-        Supervision { restarts: case.ledger.restarts_total(), next_attempt_in: case.due.map(left) }
+        let next_attempt_in = case.time_left(self.shared.clock.now());
+        Supervision { restarts: case.ledger.restarts_total(), next_attempt_in }
     }
 
     /// How often and after what pauses the instance `name` is started again.
@@ -241,9 +234,15 @@ impl Shared {
                 Err(mpsc::TryRecvError::Empty) => {}
                 _ => return,
             }
-            self.start_what_is_due();
-            let wait = self.clock.patience(self.time_to_next().min(ROUND_MAX));
-            match events.recv_timeout(wait) {
+            self.mind_who_hangs();
+            let left = if self.containment_lost() {
+                // Nothing is started again; what is due stays so.
+                ROUND_MAX
+            } else {
+                self.start_what_is_due();
+                self.time_to_next().min(ROUND_MAX)
+            };
+            match events.recv_timeout(self.clock.patience(left)) {
                 Ok(event) => self.take(event),
                 Err(mpsc::RecvTimeoutError::Timeout) => {}
                 // Every instance is gone, so there is nothing to supervise.
@@ -256,8 +255,10 @@ impl Shared {
         let now = self.clock.now();
         match event {
             InstanceEvent::LoadEnded { name } => {
-                if let Some(case) = self.cases().get_mut(&name) {
-                    case.loading = false;
+                if let Some(case) = self.cases().get_mut(&name)
+                    && case.work == Work::Loads
+                {
+                    case.work = Work::Nothing;
                 }
                 self.plan(&name, now);
             }
@@ -269,11 +270,16 @@ impl Shared {
                 }
             }
             InstanceEvent::SessionFaulted { name, generation, fault } => {
+                let Some(instance) = self.registry.find(&name) else { return };
+                // What comes late, of a generation that has ended, is held against none.
+                if instance.generation() != generation {
+                    return;
+                }
                 let one_too_many = self
                     .cases()
                     .get_mut(&name)
                     .is_some_and(|case| case.ledger.session_faulted(now));
-                if one_too_many && let Some(instance) = self.registry.find(&name) {
+                if one_too_many {
                     let reason = format!("sessions keep failing; the last one: {}", fault.reason);
                     instance.broke(Fault { reason, ..fault }, generation);
                 }
@@ -284,62 +290,181 @@ impl Shared {
     /// Decides what follows from the state that an instance is in now.
     fn plan(&self, name: &str, now: Instant) {
         let Some(instance) = self.registry.find(name) else { return };
-        let mut cases = self.cases();
-        let Some(case) = cases.get_mut(name) else { return };
-        match instance.state() {
-            LifecycleState::Unavailable => {
-                case.due = Some((now + REPROBE_EVERY, LifecycleEvent::ReprobeDue));
-            }
-            LifecycleState::Failed if is_lasting(&instance) => case.due = None,
-            LifecycleState::Failed => match case.ledger.failed(now) {
-                Verdict::RestartAfter(wait) => {
-                    case.due = Some((now + wait, LifecycleEvent::RestartDue));
+        let at_cap = instance.is_at_thread_cap();
+        let quarantine = {
+            let mut cases = self.cases();
+            let Some(case) = cases.get_mut(name) else { return };
+            let (state, generation) = (instance.state(), instance.generation());
+            let news = case.dealt_with != generation;
+            match state {
+                LifecycleState::Unavailable => {
+                    case.due = Some((now + REPROBE_EVERY, LifecycleEvent::ReprobeDue));
+                    None
                 }
-                Verdict::Quarantine => {
+                LifecycleState::Failed if is_lasting(&instance) => {
                     case.due = None;
-                    instance.quarantine(quarantined(&instance, case.ledger.policy()));
+                    None
                 }
-            },
-            _ => case.due = None,
+                LifecycleState::Failed if at_cap => {
+                    (case.due, case.hanging, case.dealt_with) = (None, true, generation);
+                    Some(case::hanging(&instance))
+                }
+                LifecycleState::Failed if news => {
+                    case.dealt_with = generation;
+                    match case.ledger.failed(now) {
+                        Verdict::RestartAfter(wait) => {
+                            case.due = Some((now + wait, LifecycleEvent::RestartDue));
+                            None
+                        }
+                        Verdict::Quarantine => {
+                            case.due = None;
+                            Some(case::spent(&instance, case.ledger.policy()))
+                        }
+                    }
+                }
+                LifecycleState::Failed | LifecycleState::Loaded => None,
+                LifecycleState::Initialized | LifecycleState::Running => {
+                    case.due = None;
+                    case.ledger.came_up(now);
+                    None
+                }
+            }
+        };
+        if let Some(cause) = quarantine {
+            instance.quarantine(cause);
         }
+    }
+
+    /// Leaves alone whose threads hang, as many as it may have, and tries again who has one back.
+    fn mind_who_hangs(&self) {
+        for instance in self.registry.instances() {
+            let at_cap = instance.is_at_thread_cap();
+            let now = self.clock.now();
+            let cause = {
+                let mut cases = self.cases();
+                let Some(case) = cases.get_mut(instance.name()) else { continue };
+                match (at_cap, case.hanging) {
+                    (false, false) | (true, true) => continue,
+                    (true, false) => {
+                        let state = instance.state();
+                        let failed = state == LifecycleState::Failed;
+                        let left_alone =
+                            failed && (instance.is_quarantined() || is_lasting(&instance));
+                        if left_alone || !(failed || state.is_available()) {
+                            continue;
+                        }
+                        (case.due, case.hanging) = (None, true);
+                        case.dealt_with = instance.generation();
+                        Some(case::hanging(&instance))
+                    }
+                    (false, true) => {
+                        case.hanging = false;
+                        if instance.state() != LifecycleState::Failed {
+                            continue;
+                        }
+                        match case.ledger.failed(now) {
+                            Verdict::RestartAfter(_) => {
+                                case.due = Some((now, LifecycleEvent::RestartDue));
+                                None
+                            }
+                            Verdict::Quarantine => {
+                                Some(case::spent(&instance, case.ledger.policy()))
+                            }
+                        }
+                    }
+                }
+            };
+            match cause {
+                Some(cause) => instance.quarantine(cause),
+                None => tracing::info!(plugin = %instance.name(), "a thread of it has returned"),
+            }
+        }
+    }
+
+    fn containment_lost(&self) -> bool {
+        let mut instances = self.registry.instances();
+        instances.next().is_some_and(|instance| instance.sandbox().containment_lost())
     }
 
     fn start_what_is_due(self: &Arc<Self>) {
         let now = self.clock.now();
         let due: Vec<(String, LifecycleEvent)> = {
             let mut cases = self.cases();
-            let ready = cases.iter_mut().filter(|(_, case)| !case.reload);
-            ready
-                .filter_map(|(name, case)| {
-                    let (_, event) = case.due.take_if(|(at, _)| *at <= now)?;
-                    Some((name.clone(), event))
-                })
-                .collect()
+            let idle = cases
+                .iter_mut()
+                .filter(|(_, case)| !case.reload && !case.hanging && case.work == Work::Nothing);
+            idle.filter_map(|(name, case)| {
+                let (_, event) = case.due.take_if(|(at, _)| *at <= now)?;
+                let looks = event == LifecycleEvent::ReprobeDue;
+                case.work = if looks { Work::Looks } else { Work::Begins };
+                Some((name.clone(), event))
+            })
+            .collect()
         };
         for (name, event) in due {
-            if let Some(instance) = self.registry.find(&name)
-                && instance.begin_again(event)
-            {
-                self.load_in_background(&instance);
+            let Some(instance) = self.registry.find(&name) else { continue };
+            let shared = self.clone();
+            self.in_background(&instance.clone(), move || shared.try_again(&instance, event));
+        }
+    }
+
+    /// Takes the instance back to LOADED and loads it, if that is what `event` comes to.
+    fn try_again(&self, instance: &Arc<PluginInstance>, event: LifecycleEvent) {
+        let name = instance.name();
+        if event == LifecycleEvent::ReprobeDue {
+            let load = instance.look_again();
+            let mut cases = self.cases();
+            let Some(case) = cases.get_mut(name) else { return };
+            let is_ours = !case.reload && case.work == Work::Looks;
+            case.work = if load && is_ours { Work::Begins } else { Work::Nothing };
+            if is_ours && !load {
+                case.due = Some((self.clock.now() + REPROBE_EVERY, event));
             }
+            if case.work == Work::Nothing {
+                return;
+            }
+        }
+        let begun = instance.begin_again(event);
+        if let Some(case) = self.cases().get_mut(name) {
+            case.work = if begun { Work::Loads } else { Work::Nothing };
+            if begun && event == LifecycleEvent::RestartDue {
+                case.ledger.restarted(self.clock.now());
+            }
+        }
+        if begun {
+            self.load(instance);
+        }
+    }
+
+    fn load(&self, instance: &Arc<PluginInstance>) {
+        // The outcome is in the instance's state, and its event comes to us, unless there is none.
+        if let Err(LoadError::OutOfTurn { .. }) = instance.load()
+            && let Some(case) = self.cases().get_mut(instance.name())
+        {
+            case.work = Work::Nothing;
         }
     }
 
     fn load_in_background(self: &Arc<Self>, instance: &Arc<PluginInstance>) {
         if let Some(case) = self.cases().get_mut(instance.name()) {
-            case.loading = true;
+            case.work = Work::Loads;
         }
-        let loading = instance.clone();
-        let thread = thread::Builder::new()
-            .name(format!("{}-load", instance.name()))
-            // The outcome is in the instance's state, and its event comes to us.
-            .spawn(move || drop(loading.load()));
+        let (shared, loading) = (self.clone(), instance.clone());
+        self.in_background(instance, move || shared.load(&loading));
+    }
+
+    fn in_background(&self, instance: &PluginInstance, work: impl FnOnce() + Send + 'static) {
+        let thread = thread::Builder::new().name(format!("{}-load", instance.name())).spawn(work);
         if let Err(error) = thread {
             tracing::error!(plugin = %instance.name(), %error, "no thread to load a plugin on");
             if let Some(case) = self.cases().get_mut(instance.name()) {
-                case.loading = false;
+                case.work = Work::Nothing;
                 let then = self.clock.now() + REPROBE_EVERY;
-                case.due = Some((then, LifecycleEvent::RestartDue));
+                let event = match instance.state() {
+                    LifecycleState::Unavailable => LifecycleEvent::ReprobeDue,
+                    _ => LifecycleEvent::RestartDue,
+                };
+                case.due = Some((then, event));
             }
         }
     }
@@ -371,9 +496,14 @@ impl Shared {
     fn claim(&self, instance: &PluginInstance) -> bool {
         let mut cases = self.cases();
         let Some(case) = cases.get_mut(instance.name()) else { return false };
-        // A load whose outcome can be seen is over, also where its event is still on its way: who
-        // reads that outcome may ask for the next.
-        if case.reload || (case.loading && instance.state() == LifecycleState::Loaded) {
+        let busy = match case.work {
+            Work::Nothing | Work::Looks => false,
+            Work::Begins => true,
+            // A load whose outcome can be seen is over, also where its event is still on its way:
+            // who reads that outcome may ask for the next.
+            Work::Loads => instance.state() == LifecycleState::Loaded,
+        };
+        if busy || case.reload {
             return false;
         }
         case.reload = true;
@@ -385,8 +515,9 @@ impl Shared {
     fn time_to_next(&self) -> Duration {
         let now = self.clock.now();
         let cases = self.cases();
-        let left = |case: &Case| case.due.map(|(at, _)| at.saturating_duration_since(now));
-        cases.values().filter_map(left).min().unwrap_or(ROUND_MAX)
+        // Whoever is busy tells when it is not any more.
+        let waits = cases.values().filter(|case| !case.reload && case.work == Work::Nothing);
+        waits.filter_map(|case| case.time_left(now)).min().unwrap_or(ROUND_MAX)
     }
 
     fn cases(&self) -> MutexGuard<'_, BTreeMap<String, Case>> {
@@ -398,18 +529,6 @@ impl Shared {
 fn is_lasting(instance: &PluginInstance) -> bool {
     let code = instance.report().cause.code;
     code == "config.invalid" || code == "load.not_bundled"
-}
-
-fn quarantined(instance: &PluginInstance, policy: &RestartPolicy) -> Cause {
-    let last = instance.report().cause;
-    Cause::new(
-        "supervisor.quarantined",
-        format!(
-            "left alone after {} restarts within {:?}; the last reason: {}",
-            policy.budget, policy.window, last.reason
-        ),
-    )
-    .with_hint("mend what the reason says, then reload the plugin")
 }
 
 /// How long a supervisor that is dropped is waited for.

@@ -73,7 +73,7 @@ fn runtime(toml: &str) -> Runtime {
     let environment = Environment { plugins: &[], variable: &|_| None };
     let text = format!("version = 1\n{toml}");
     let config = Config::parse(&text, Path::new("test.toml"), &environment).unwrap();
-    let Setup { catalog, probe_program, pace, listeners } = setup;
+    let Setup { catalog, probe_program, pace, listeners, .. } = setup;
     Runtime::new(&config, &catalog, RuntimeOptions { probe_program, pace, listeners }).unwrap()
 }
 

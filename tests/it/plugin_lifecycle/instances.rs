@@ -3,15 +3,15 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
     },
     thread,
 };
 
-use keepsight_contract::{CallError, Response};
+use keepsight_contract::{CallError, InitError, Response};
 use serde_json::json;
 
-use crate::support::{Gate, Script, Site};
+use crate::support::{Gate, Script, Site, gate::LONGEST};
 
 fn start(script: &str) -> Site {
     let site = Site::start(&format!(
@@ -133,4 +133,74 @@ fn a_full_queue_refuses_at_once() {
         assert!(answers.iter().take(8).all(|status| status == 200));
         assert!(running.into_iter().all(|call| call.join().unwrap() == 200));
     });
+}
+
+#[test]
+fn a_reload_waits_for_what_runs_and_refuses_what_waits() {
+    let (gate, inits) = (Gate::default(), Arc::new(AtomicU64::new(0)));
+    let (held, begun) = (gate.clone(), inits.clone());
+    let ran = Arc::new(AtomicU64::new(0));
+    let counted = ran.clone();
+    Script::default()
+        .init(move |_| {
+            begun.fetch_add(1, SeqCst);
+            Ok(())
+        })
+        .run(move |request, _| {
+            if request.frame().is_none() {
+                counted.fetch_add(1, SeqCst);
+                held.wait();
+            }
+            Ok(Response::new())
+        })
+        .named("reload-busy");
+    let site = start("reload-busy");
+    thread::scope(|scope| {
+        let (answer, answers) = std::sync::mpsc::channel();
+        for _ in 0..7 {
+            let (answer, site) = (answer.clone(), &site);
+            scope.spawn(move || answer.send(site.run_tool("p", "do", &json!({})).0));
+        }
+        gate.await_waiting(2);
+        // Until the other five wait, a reload would find fewer.
+        let instance = site.runtime.registry().find("p").unwrap();
+        site.await_health("p", |_| instance.calls_waiting() == 5);
+        let reload = scope.spawn(|| site.post("/v1/plugins/p/reload", ""));
+        let refused: Vec<u16> = (0..5).map(|_| answers.recv_timeout(LONGEST).unwrap()).collect();
+        assert_eq!(refused, [503; 5], "at once, while two still run");
+        assert_eq!(inits.load(SeqCst), 1, "and nothing of the next generation does");
+        assert_eq!(site.health("p")["state"], "LOADED");
+        gate.open();
+        let finished: Vec<u16> = (0..2).map(|_| answers.recv_timeout(LONGEST).unwrap()).collect();
+        assert_eq!(finished, [200; 2], "what ran is drained");
+        assert_eq!(reload.join().unwrap().0, 200);
+    });
+    let health = site.await_state("p", "RUNNING");
+    assert_eq!((&health["generation"], &health["restarts"]), (&json!(2), &json!(0)));
+    assert_eq!(ran.load(SeqCst), 2, "no refused call was run by the next generation");
+}
+
+#[test]
+fn a_failed_plugin_with_a_stream_attached_is_reloaded() {
+    let mended = Arc::new(AtomicBool::new(true));
+    let is_mended = mended.clone();
+    Script::default()
+        .init(move |_| match is_mended.load(SeqCst) {
+            true => Ok(()),
+            false => Err(InitError::Failed("not now".into())),
+        })
+        .named("reload-failed");
+    let site = start("reload-failed");
+    mended.store(false, SeqCst);
+    let (status, answer) = site.post("/v1/plugins/p/reload", "");
+    assert_eq!(status, 503, "{answer}");
+    assert!(answer["detail"].as_str().unwrap().contains("not now"), "{answer}");
+    let health = site.await_health("p", |health| health["quarantined"] == true);
+    assert_eq!((&health["state"], &health["restarts"]), (&json!("FAILED"), &json!(3)));
+    assert_eq!(health["streams"]["s"], "waiting");
+    assert_eq!(site.run_tool("p", "do", &json!({})).0, 503);
+    mended.store(true, SeqCst);
+    assert_eq!(site.post("/v1/plugins/p/reload", "").0, 200);
+    let health = site.await_state("p", "RUNNING");
+    assert_eq!((&health["quarantined"], &health["generation"]), (&json!(false), &json!(6)));
 }

@@ -1,7 +1,10 @@
 //! The life of one instance, told from outside: what a supervisor does to it, over time.
 
+mod containment;
+mod hanging;
 mod instances;
 mod reloads;
+mod restarts;
 
 use std::time::{Duration, Instant};
 

@@ -2,11 +2,13 @@
 //! the real runtime, the real server.
 
 pub(crate) mod client;
+pub(crate) mod clock;
 pub(crate) mod gate;
 pub(crate) mod scripted;
 pub(crate) mod site;
 pub(crate) mod test_source;
 
+pub(crate) use clock::ManualClock;
 pub(crate) use gate::Gate;
 pub(crate) use scripted::Script;
 pub(crate) use site::Site;

@@ -9,7 +9,7 @@ use std::{
 use keepsight::{
     api::HttpServer,
     config::{Config, Environment},
-    loader::{Catalog, ProbeProgram},
+    loader::{Catalog, Clock, ProbeProgram, SystemClock},
     runtime::{Runtime, RuntimeOptions, StartError},
     streams::Listener,
 };
@@ -33,6 +33,7 @@ pub(crate) struct Setup {
     pub(crate) probe_program: ProbeProgram,
     pub(crate) pace: Pace,
     pub(crate) listeners: Vec<Listener>,
+    pub(crate) clock: Arc<dyn Clock>,
 }
 
 impl Default for Setup {
@@ -43,6 +44,7 @@ impl Default for Setup {
             probe_program: ProbeProgram::at(env!("CARGO_BIN_EXE_keepsight")),
             pace: Pace::Native,
             listeners: Vec::new(),
+            clock: Arc::new(SystemClock),
         }
     }
 }
@@ -81,7 +83,7 @@ impl Site {
     }
 
     pub(crate) fn start_with(toml: &str, setup: Setup) -> Result<Self, StartError> {
-        let Setup { catalog, probe_program, pace, listeners } = setup;
+        let Setup { catalog, probe_program, pace, listeners, clock } = setup;
         let plugins = catalog.plugin_ids();
         let environment = Environment { plugins: &plugins, variable: &|_| None };
         let text = format!("version = 1\n{toml}");
@@ -89,7 +91,7 @@ impl Site {
             .unwrap_or_else(|error| panic!("{error}"));
         config.server.listen.set_port(0);
         let options = RuntimeOptions { probe_program, pace, listeners };
-        let runtime = Arc::new(Runtime::new(&config, &catalog, options)?);
+        let runtime = Arc::new(Runtime::with_clock(&config, &catalog, options, clock)?);
         let server = HttpServer::start(&config.server, runtime.clone()).unwrap();
         let address = server.address();
         runtime.begin();
