@@ -241,6 +241,8 @@ mod tests {
         proptest::sample::select(LifecycleEvent::ALL.to_vec())
     }
 
+    const LENGTH_MAX: usize = if cfg!(miri) { 20 } else { 300 };
+
     /// What happens to an instance: mostly what the table has a line for.
     fn deeds() -> impl Strategy<Value = Vec<Deed>> {
         let act = prop_oneof![
@@ -250,12 +252,13 @@ mod tests {
             1 => Just(Act::Explain),
         ];
         let deed = (act, 0..200_000_u32).prop_map(|(act, seconds)| Deed { act, seconds });
-        vec(deed, 0..300)
+        vec(deed, 0..LENGTH_MAX)
     }
 
     proptest! {
         #![proptest_config(ProptestConfig {
-            cases: if cfg!(miri) { 4 } else { 256 },
+            // Miri takes a thousand times as long.
+            cases: if cfg!(miri) { 2 } else { 256 },
             // Regressions are written as tests; nothing is left in the folders of the source.
             failure_persistence: None,
             ..ProptestConfig::default()
@@ -267,7 +270,7 @@ mod tests {
         }
 
         #[test]
-        fn so_it_does_for_any_bytes(bytes in vec(any::<u8>(), 0..400)) {
+        fn so_it_does_for_any_bytes(bytes in vec(any::<u8>(), 0..2 * LENGTH_MAX)) {
             check_sequence(&bytes);
         }
     }

@@ -58,6 +58,10 @@ const CONFINED: &[(&str, &[&str])] =
 /// that contains nothing has to know the feature that allows one.
 const FEATURE_USERS: &[(&str, &str)] = &[("sandbox/mod.rs", "uncontained")];
 
+/// Modules and files of `src` that label what they put out by the wall clock. It may jump, so
+/// nothing else asks for it, and these decide nothing by it.
+const LABEL_MAKERS: &[&str] = &["api", "health", "outputs", "loader/clock.rs"];
+
 #[test]
 fn modules_name_only_what_their_arrows_reach() {
     let reach = closure(MODULES);
@@ -176,6 +180,21 @@ fn features_are_asked_for_in_one_place() {
         let asked = asked.filter(|feature| !FEATURE_USERS.contains(&(file, feature)));
         if code.contains("feature =") {
             wrong.extend(asked.map(|feature| format!("{file} asks for the feature {feature}")));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn what_time_it_is_on_the_wall_is_asked_for_where_labels_are_made() {
+    let folder = root().join("src");
+    let mut wrong = Vec::new();
+    for (path, code) in sources(&folder) {
+        let file = path.strip_prefix(&folder).unwrap().to_str().unwrap();
+        let module = module_of(&path).unwrap_or_default();
+        let makes_labels = LABEL_MAKERS.iter().any(|maker| [file, module].contains(maker));
+        if code.contains("SystemTime::now") && !makes_labels {
+            wrong.push(format!("{file} asks what time it is on the wall"));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
