@@ -1,5 +1,5 @@
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     hash::{BuildHasher as _, RandomState},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::SystemTime,
@@ -12,8 +12,11 @@ use crate::health::utc;
 
 /// What happened of late, numbered, for those who follow it.
 ///
-/// Bounded: the oldest events make room for new ones. Publishing takes a short lock and waits for
-/// nobody, whoever follows.
+/// Bounded: old events make room for new ones. Room is made where most events are: what a plugin
+/// publishes itself, and what is said of it, are an account each, and of the largest account the
+/// oldest event goes. So one that chatters pushes out its own chatter and nothing else.
+///
+/// Publishing takes a short lock and waits for nobody, whoever follows.
 pub struct EventLog {
     /// Tells numbers of this process from those of another life of it.
     epoch: u32,
@@ -21,12 +24,18 @@ pub struct EventLog {
     newest: watch::Sender<u64>,
 }
 
+#[derive(Default)]
 struct Parts {
-    /// In the order of their numbers, without gaps.
-    events: VecDeque<Arc<Event>>,
+    /// By their numbers, with gaps where events have gone.
+    events: BTreeMap<u64, Arc<Event>>,
+    /// The numbers of each account's events, oldest first; none is empty.
+    accounts: BTreeMap<Account, VecDeque<u64>>,
     /// Of the newest event; 0 before the first.
     newest: u64,
 }
+
+/// Whose events share their room: the plugin or stream, and whether they are of its own telling.
+type Account = (Option<String>, bool);
 
 /// Something that happened.
 #[derive(Debug)]
@@ -57,8 +66,10 @@ pub enum EventKind {
 #[derive(Debug)]
 pub(super) struct Batch {
     pub(super) events: Vec<Arc<Event>>,
-    /// Events before them that the log no longer holds.
+    /// Events before the last of them that the log no longer holds.
     pub(super) missed: u64,
+    /// The number to go on from.
+    pub(super) seen: u64,
 }
 
 /// Where in the events a follower stands.
@@ -108,12 +119,15 @@ impl EventLog {
         let mut parts = self.parts();
         parts.newest += 1;
         let number = parts.newest;
-        let oldest = (parts.events.len() == Self::LENGTH).then(|| parts.events.pop_front());
-        parts.events.push_back(Arc::new(Event { number, kind, plugin, stream, data }));
+        let gone = (parts.events.len() == Self::LENGTH).then(|| parts.make_room());
+        let owner = plugin.clone().or_else(|| stream.clone());
+        let account = (owner, kind == EventKind::PluginEvent);
+        parts.accounts.entry(account).or_default().push_back(number);
+        parts.events.insert(number, Arc::new(Event { number, kind, plugin, stream, data }));
         // Under the lock, so that numbers are told in their order.
         self.newest.send_replace(number);
         drop(parts);
-        drop(oldest);
+        drop(gone);
     }
 
     /// How many events there ever were.
@@ -129,12 +143,18 @@ impl EventLog {
     /// Events behind the number `seen`, oldest first, at most `count_max`.
     pub(super) fn behind(&self, seen: u64, count_max: usize) -> Batch {
         let parts = self.parts();
-        let oldest = parts.newest + 1 - parts.events.len() as u64;
-        let missed = oldest.saturating_sub(seen + 1);
-        let skipped = (seen + 1).saturating_sub(oldest);
-        let skipped = usize::try_from(skipped).unwrap_or(usize::MAX);
-        let events = parts.events.iter().skip(skipped).take(count_max).cloned().collect();
-        Batch { events, missed }
+        let held = parts.events.range(seen + 1..).take(count_max);
+        let events: Vec<_> = held.map(|(_, event)| event.clone()).collect();
+        let last = events.last().map_or(parts.newest.max(seen), |event| event.number);
+        let missed = (last - seen).saturating_sub(events.len() as u64);
+        Batch { events, missed, seen: last }
+    }
+
+    /// How many events behind the number `seen` the log no longer holds, and the newest's number.
+    pub(super) fn missed_behind(&self, seen: u64) -> (u64, u64) {
+        let parts = self.parts();
+        let held = parts.events.range(seen + 1..).count() as u64;
+        (parts.newest.saturating_sub(seen).saturating_sub(held), parts.newest)
     }
 
     /// What followers give back to go on behind the event `number`.
@@ -159,12 +179,28 @@ impl EventLog {
     }
 }
 
+impl Parts {
+    /// Takes the oldest event of the largest account out; of several, the one whose oldest event
+    /// is older.
+    fn make_room(&mut self) -> Option<Arc<Event>> {
+        let size = |numbers: &VecDeque<u64>| (numbers.len(), std::cmp::Reverse(numbers[0]));
+        let largest = self.accounts.iter().max_by_key(|(_, numbers)| size(numbers));
+        let account = largest.map(|(account, _)| account.clone())?;
+        let numbers = self.accounts.get_mut(&account)?;
+        let number = numbers.pop_front()?;
+        if numbers.is_empty() {
+            self.accounts.remove(&account);
+        }
+        self.events.remove(&number)
+    }
+}
+
 impl Default for EventLog {
     fn default() -> Self {
         Self {
             // The standard library's hasher begins with numbers from the system's random source.
             epoch: RandomState::new().hash_one(SystemTime::now()) as u32,
-            parts: Mutex::new(Parts { events: VecDeque::new(), newest: 0 }),
+            parts: Mutex::default(),
             newest: watch::Sender::new(0),
         }
     }
@@ -205,9 +241,13 @@ mod tests {
     use super::*;
 
     fn publish(log: &EventLog, plugin: &str, count: u64) {
+        publish_as(log, EventKind::Fault, plugin, count);
+    }
+
+    fn publish_as(log: &EventLog, kind: EventKind, plugin: &str, count: u64) {
         for index in 0..count {
             let data = Map::from_iter([("index".to_owned(), index.into())]);
-            log.publish(EventKind::Fault, Some(plugin), None, data);
+            log.publish(kind, Some(plugin), None, data);
         }
     }
 
@@ -229,9 +269,35 @@ mod tests {
         let length = EventLog::LENGTH as u64;
         publish(&log, "a", length - 2);
         check(&log, 0, 3..=5, 2);
+        let missed = [0, 1, 2].map(|seen| log.missed_behind(seen));
+        assert_eq!(missed, [2, 1, 0].map(|missed| (missed, length + 2)));
         check(&log, 2, 3..=5, 0);
         check(&log, length + 2, [], 0);
         assert_eq!(log.count(), length + 2);
+    }
+
+    #[test]
+    fn who_chatters_pushes_out_their_own_chatter() {
+        let log = EventLog::default();
+        let length = EventLog::LENGTH as u64;
+        publish_as(&log, EventKind::PluginState, "chatty", 1);
+        publish(&log, "quiet", 2);
+        publish_as(&log, EventKind::PluginEvent, "chatty", 3 * length);
+        check(&log, 0, 1..=3, 0);
+        // Of the chatter the newest is there, and what is missing is said.
+        let missed = 2 * length + 3;
+        assert_eq!(log.missed_behind(0), (missed, 3 * length + 3));
+        let batch = log.behind(3, 2);
+        let numbers: Vec<_> = batch.events.iter().map(|event| event.number).collect();
+        assert_eq!((numbers, batch.missed), (vec![missed + 4, missed + 5], missed));
+        assert_eq!(batch.seen, missed + 5);
+
+        // Two that chatter share the room.
+        publish_as(&log, EventKind::PluginEvent, "other", 3 * length);
+        let parts = log.parts();
+        let share = |plugin: &str| parts.accounts[&(Some(plugin.to_owned()), true)].len() as u64;
+        assert_eq!(parts.events.len(), EventLog::LENGTH);
+        assert!(share("chatty").abs_diff(share("other")) <= 1);
     }
 
     #[test]

@@ -41,6 +41,8 @@ struct Subscription {
     filter: EventFilter,
     /// The number of the last event that it had, or did not want.
     seen: u64,
+    /// Up to this number it was told how many events are missing.
+    told: u64,
     to: mpsc::Sender<Bytes>,
     heartbeat: Duration,
     patience: Duration,
@@ -78,18 +80,22 @@ impl Subscribers {
         };
         let (to, body) = mpsc::channel(1);
         let log = self.log.clone();
-        let (seen, gap) = match resume.map(|id| log.place(id)) {
-            None => (log.count(), None),
-            Some(Place::Behind(number)) => match log.behind(number, 0).missed {
-                0 => (number, None),
-                missed => (number + missed, Some(missed.to_string())),
-            },
+        let (seen, told, gap) = match resume.map(|id| log.place(id)) {
+            None => {
+                let newest = log.count();
+                (newest, newest, None)
+            }
+            Some(Place::Behind(number)) => {
+                let (missed, newest) = log.missed_behind(number);
+                (number, newest, (missed > 0).then(|| gap(&missed.to_string())))
+            }
             // Nobody knows how much happened in between.
-            Some(Place::Unknown) => (log.behind(0, 0).missed, Some("null".to_owned())),
+            Some(Place::Unknown) => (0, log.count(), Some(gap("null"))),
         };
         let subscription = Subscription {
             filter,
             seen,
+            told,
             to,
             heartbeat: self.heartbeat,
             patience: self.patience,
@@ -118,9 +124,7 @@ impl Subscription {
     async fn serve(mut self, gap: Option<String>) {
         let mut newest = self.log.watch();
         let mut text = format!("retry: {RETRY_MS}\nid: {}\n\n", self.log.id(self.seen));
-        if let Some(missed) = gap {
-            text.push_str(&format!("event: gap\ndata: {{\"missed\":{missed}}}\n\n"));
-        }
+        text.extend(gap);
         loop {
             if !self.send(text).await {
                 return;
@@ -128,10 +132,10 @@ impl Subscription {
             let beat_at = Instant::now() + self.heartbeat;
             text = loop {
                 let batch = self.log.behind(self.seen, BATCH_MAX);
-                if batch.missed > 0 {
+                if batch.missed > 0 && self.fell_behind(batch.seen) {
                     return;
                 }
-                self.seen += batch.events.len() as u64;
+                self.seen = batch.seen;
                 let wanted = batch.events.iter().filter(|event| self.filter.wants(event));
                 let text: String =
                     wanted.map(|event| event.text(&self.log.id(event.number))).collect();
@@ -154,6 +158,11 @@ impl Subscription {
         }
     }
 
+    /// Whether events are missing, up to the number `next`, of which it was not told.
+    fn fell_behind(&self, next: u64) -> bool {
+        next > self.told && (self.seen >= self.told || self.log.missed_behind(self.told).0 > 0)
+    }
+
     async fn send(&self, text: String) -> bool {
         matches!(timeout(self.patience, self.to.send(text.into())).await, Ok(Ok(())))
     }
@@ -165,6 +174,10 @@ impl EventStream {
     pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Frame<Bytes>>> {
         Pin::new(&mut self.0).poll_recv(cx).map(|bytes| bytes.map(Frame::data))
     }
+}
+
+fn gap(missed: &str) -> String {
+    format!("event: gap\ndata: {{\"missed\":{missed}}}\n\n")
 }
 
 /// After which a browser that was cut off asks again, in milliseconds.

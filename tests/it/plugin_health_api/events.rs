@@ -165,6 +165,55 @@ fn what_the_log_no_longer_holds_is_a_gap() {
 }
 
 #[test]
+fn an_id_of_another_life_of_the_process_is_a_gap() {
+    let (before, log) = server(|_| {});
+    let mut first = Follower::new(before.address(), "/v1/events");
+    publish(&log, "a", 1);
+    let id = first.next().unwrap().id.unwrap();
+    drop((first, before));
+
+    // Another process may have come as far by now.
+    let (after, log) = server(|_| {});
+    (1..=3).for_each(|index| publish(&log, "a", index));
+    let mut again = Follower::new(after.address(), &format!("/v1/events\nLast-Event-ID: {id}"));
+    let gap = again.next().unwrap();
+    assert_eq!((gap.kind.as_str(), &gap.data), ("gap", &json!({ "missed": null })));
+    for index in 1..=3 {
+        assert_eq!(again.next().unwrap().data["index"], index);
+    }
+}
+
+#[test]
+fn a_plugin_that_chatters_pushes_out_nobody_else() {
+    Script::default()
+        .init(|host| {
+            (0..3 * EventLog::LENGTH).for_each(|index| host.event("chatter", json!(index)));
+            Ok(())
+        })
+        .named("chatty");
+    Script::default().init(|_| panic!("as told")).named("not-chatty");
+    let site = Site::start(
+        "[plugins.chatty]\nuse = \"scripted\"\nconfig = { script = \"chatty\" }\n\
+         [plugins.quiet]\nuse = \"scripted\"\nconfig = { script = \"not-chatty\" }",
+    );
+    site.await_state("chatty", "INITIALIZED");
+    site.await_state("quiet", "FAILED");
+    assert_eq!(site.post("/v1/plugins/chatty/reload", "").0, 200);
+    let everything = "\nLast-Event-ID: beginning";
+    for plugin in ["quiet", "chatty"] {
+        let head = format!("/v1/events?plugin={plugin}{everything}");
+        let mut follower = Follower::new(site.address(), &head);
+        assert_eq!(follower.next().unwrap().kind, "gap");
+        // The first thing that ever was told of it.
+        let first = follower.await_event(|sent| sent.kind != "plugin_event");
+        assert_eq!(first.data["generation"], 1, "{first:?}");
+    }
+    let mut follower =
+        Follower::new(site.address(), &format!("/v1/events?plugin=chatty{everything}"));
+    follower.await_event(|sent| sent.data["data"] == json!(3 * EventLog::LENGTH - 1));
+}
+
+#[test]
 fn signs_of_life_come_while_nothing_happens_and_no_request_limit_counts() {
     let (server, log) = server(|limits| {
         limits.heartbeat = Duration::from_millis(20);
