@@ -1,17 +1,12 @@
-use std::{
-    convert::Infallible,
-    future::poll_fn,
-    io,
-    pin::{Pin, pin},
-    sync::Arc,
-    time::Duration,
-};
+use std::{convert::Infallible, future::poll_fn, io, pin::Pin, sync::Arc, time::Duration};
 
-use hyper::{server::conn::http1, service::service_fn};
+use hyper::{StatusCode, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{io::AsyncWrite as _, net::TcpStream, sync::watch, time::timeout};
 
-use super::{request_handler::RequestHandler, write_deadline::WriteDeadline};
+use super::{
+    request_handler::RequestHandler, worded_errors::WordedErrors, write_deadline::WriteDeadline,
+};
 
 /// Answers the requests of one connection until it ends, or `stop` turns true and the answer
 /// under way is given.
@@ -23,7 +18,9 @@ pub(super) async fn serve(
     let limits = handler.limits();
     // Answers are written whole; there is nothing to gather.
     let _ = stream.set_nodelay(true);
-    let io = TokioIo::new(WriteDeadline::new(stream, limits.write_time));
+    let peer = stream.peer_addr().ok().map(|address| address.ip());
+    let stream = WriteDeadline::new(stream, limits.write_time);
+    let io = TokioIo::new(WordedErrors::new(stream, handler.clone()));
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
@@ -31,33 +28,48 @@ pub(super) async fn serve(
         .max_headers(limits.headers)
         .max_header_size(limits.header_bytes)
         .max_buf_size(limits.header_bytes.max(BUFFER_BYTES_MIN));
+    let for_requests = handler.clone();
     let service = service_fn(move |request| {
-        let handler = handler.clone();
-        async move { Ok::<_, Infallible>(handler.handle(request).await) }
+        let handler = for_requests.clone();
+        async move { Ok::<_, Infallible>(handler.handle(request, peer).await) }
     });
-    let mut connection = pin!(builder.serve_connection(io, service));
+    let mut connection = builder.serve_connection(io, service);
     let served = tokio::select! {
-        served = connection.as_mut() => Some(served),
+        served = &mut connection => Some(served),
         () = async { let _ = stop.wait_for(|stop| *stop).await; } => None,
     };
     let served = match served {
         Some(served) => served,
         None => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+            Pin::new(&mut connection).graceful_shutdown();
+            (&mut connection).await
         }
     };
-    if let Err(error) = served {
-        tracing::debug!(%error, "a connection ended early");
+    let Err(error) = served else { return };
+    tracing::debug!(%error, "a connection ended early");
+    let parts = connection.into_parts();
+    let stream = parts.io.into_inner().into_inner().into_inner();
+    if error.is_timeout() && !parts.read_buf.is_empty() {
+        // It began to ask, and did not come to an end.
+        end(stream, &handler.unreadable(StatusCode::REQUEST_TIMEOUT)).await;
+    } else if error.is_parse() {
+        end(stream, b"").await;
     }
 }
 
 /// Tells a client for whom there is no room that there is none.
-pub(super) async fn refuse(mut stream: TcpStream) {
+pub(super) async fn refuse(stream: TcpStream, handler: &RequestHandler) {
+    end(stream, &handler.no_room()).await;
+}
+
+/// Writes a few last words, and sees to it that the client gets them.
+async fn end(mut stream: TcpStream, words: &[u8]) {
     let telling = async {
-        // So few bytes fit into any empty buffer at once.
-        stream.writable().await?;
-        stream.try_write(NO_ROOM)?;
+        if !words.is_empty() {
+            // So few bytes fit into any empty buffer at once.
+            stream.writable().await?;
+            stream.try_write(words)?;
+        }
         poll_fn(|cx| Pin::new(&mut stream).poll_shutdown(cx)).await?;
         // Closing with its request unread would take the answer away from the client.
         let mut rest = [0; 4096];
@@ -71,15 +83,11 @@ pub(super) async fn refuse(mut stream: TcpStream) {
             }
         }
     };
-    let _ = timeout(REFUSAL_TIME, telling).await;
+    let _ = timeout(END_TIME, telling).await;
 }
 
-const NO_ROOM: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
-content-type: application/json\r\ncontent-length: 54\r\nretry-after: 1\r\n\
-access-control-allow-origin: *\r\nconnection: close\r\n\r\n\
-{\"detail\":\"as many connections as allowed are open\"}\r\n";
-
-const REFUSAL_TIME: Duration = Duration::from_secs(1);
+/// For a client to take the last words.
+const END_TIME: Duration = Duration::from_secs(1);
 
 /// Smaller ones hyper refuses.
 const BUFFER_BYTES_MIN: usize = 8192;

@@ -6,7 +6,10 @@
 //!   allowed; it may change something only with the key.
 //! - Where a key is set, everything private and everything that changes something needs it.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::{
+    net::{IpAddr, Ipv6Addr},
+    time::{Duration, Instant},
+};
 
 use hyper::{
     HeaderMap, StatusCode, Uri, Version,
@@ -16,12 +19,13 @@ use hyper::{
     },
 };
 
-use super::{routes::Access, sessions::Sessions};
+use super::{key_tries::KeyTries, routes::Access, sessions::Sessions};
 use crate::{config::ServerConfig, health::Reply};
 
 /// The guard of one server.
 pub(super) struct Guard {
     key: Option<String>,
+    tries: KeyTries,
     sessions: Sessions,
     allowed_origins: Vec<String>,
     allowed_hosts: Vec<String>,
@@ -42,6 +46,7 @@ impl Guard {
     pub(super) fn new(config: &ServerConfig) -> Self {
         Self {
             key: config.key.as_ref().map(|key| key.expose().to_owned()),
+            tries: KeyTries::new(config.limits.wrong_keys),
             sessions: Sessions::default(),
             allowed_origins: config.allowed_origins.clone(),
             allowed_hosts: config.allowed_hosts.clone(),
@@ -75,8 +80,13 @@ impl Guard {
         Ok(())
     }
 
-    /// Whether whoever sent the request may have what needs `access`.
-    pub(super) fn check_access(&self, access: Access, headers: &HeaderMap) -> Result<(), Reply> {
+    /// Whether `peer`, who sent the request, may have what needs `access`.
+    pub(super) fn check_access(
+        &self,
+        access: Access,
+        headers: &HeaderMap,
+        peer: Option<IpAddr>,
+    ) -> Result<(), Reply> {
         let page = self.page(headers);
         match access {
             Access::Public => Ok(()),
@@ -84,10 +94,15 @@ impl Guard {
             Access::Probe => Err(foreign()),
             Access::Private if page == Page::Foreign => Err(foreign()),
             Access::Private | Access::Change => match &self.key {
-                Some(key) if holds_key(headers, key) => Ok(()),
                 // A page on another port of this machine is of the same site, so that browsers
                 // send the cookie for it too.
                 Some(_) if page == Page::Own && self.sessions.know(headers) => Ok(()),
+                Some(key) if gives_key(headers) => {
+                    match self.hear(peer, || holds_key(headers, key))? {
+                        true => Ok(()),
+                        false => Err(unauthorized("that is not the key")),
+                    }
+                }
                 Some(_) => Err(unauthorized(
                     "a valid key is needed: X-API-Key, a bearer token or a session",
                 )),
@@ -100,9 +115,14 @@ impl Guard {
         }
     }
 
-    /// Whether that is the key; nothing is where none is set.
-    pub(super) fn is_key(&self, given: &str) -> bool {
-        self.key.as_ref().is_some_and(|key| same(given.as_bytes(), key.as_bytes()))
+    /// Whether what `peer` gives is the key; nothing is where none is set.
+    pub(super) fn is_key(&self, given: &str, peer: Option<IpAddr>) -> Result<bool, Reply> {
+        let Some(key) = &self.key else { return Ok(false) };
+        self.hear(peer, || same(given.as_bytes(), key.as_bytes()))
+    }
+
+    fn hear(&self, peer: Option<IpAddr>, is_right: impl FnOnce() -> bool) -> Result<bool, Reply> {
+        self.tries.hear(peer, Instant::now(), is_right).map_err(too_many_tries)
     }
 
     /// The cookies that stand for the key.
@@ -186,6 +206,11 @@ fn unauthorized(detail: &str) -> Reply {
     Reply::detail(StatusCode::UNAUTHORIZED, detail)
 }
 
+fn too_many_tries(wait: Duration) -> Reply {
+    let detail = "too many wrong keys came from this address; none is heard for a while";
+    Reply::detail(StatusCode::TOO_MANY_REQUESTS, detail).retry_after(Some(wait))
+}
+
 /// The host without its port; `None` where the port is no number.
 fn without_port(host: &str) -> Option<&str> {
     let after_bracket = host.rfind(']').map_or(0, |bracket| bracket + 1);
@@ -204,7 +229,12 @@ fn is_bracketed_ipv6(name: &str) -> bool {
         .is_some_and(|address| address.parse::<Ipv6Addr>().is_ok())
 }
 
-/// Whether one of the two headers that can carry the key does.
+/// Whether there is one of the two headers that can carry the key.
+fn gives_key(headers: &HeaderMap) -> bool {
+    headers.contains_key(API_KEY) || headers.contains_key(AUTHORIZATION)
+}
+
+/// Whether one of them does.
 fn holds_key(headers: &HeaderMap, key: &str) -> bool {
     let given = headers.get(API_KEY).is_some_and(|given| same(given.as_bytes(), key.as_bytes()));
     let bearer = headers.get(AUTHORIZATION).and_then(|value| {
@@ -309,7 +339,7 @@ mod tests {
             (Access::Change, change),
             (Access::Private, private),
         ] {
-            let found = guard.check_access(access, &all);
+            let found = guard.check_access(access, &all, None);
             let status = found.map_or_else(|reply| reply.status.as_u16(), |()| 200);
             assert_eq!(status, expected, "{access:?} with {pairs:?}");
         }
@@ -345,6 +375,25 @@ mod tests {
             let foreign = [right, ("origin", "http://evil.example")];
             check_access(&keyed, &foreign, [200, 403, 200, 403]);
         }
+    }
+
+    #[test]
+    fn wrong_keys_from_one_address_are_its_own_affair() {
+        let keyed = guard(Some("correct-horse"), &[]);
+        let ask = |peer: &str, key: &str| {
+            let headers = headers(&[("host", "localhost"), ("x-api-key", key)]);
+            let peer = Some(peer.parse().unwrap());
+            let found = keyed.check_access(Access::Private, &headers, peer);
+            found.map_or_else(
+                |reply| (reply.status.as_u16(), reply.retry_after.is_some()),
+                |()| (200, false),
+            )
+        };
+        for _ in 0..ServerConfig::default().limits.wrong_keys {
+            assert_eq!(ask("192.0.2.1", "wrong"), (401, false));
+        }
+        assert_eq!(ask("192.0.2.1", "correct-horse"), (429, true));
+        assert_eq!(ask("192.0.2.2", "correct-horse"), (200, false));
     }
 
     #[test]

@@ -164,8 +164,9 @@ async fn accept(
                 drop(permit);
             });
         } else if let Ok(permit) = refusals.clone().try_acquire_owned() {
+            let handler = handler.clone();
             tokio::spawn(async move {
-                connection::refuse(stream).await;
+                connection::refuse(stream, &handler).await;
                 drop(permit);
             });
         }

@@ -5,7 +5,10 @@ use std::sync::LazyLock;
 use hyper::{StatusCode, body::Bytes};
 use serde_json::{Map, Value, json};
 
-use super::routes::{Access, BodyKind, ENDPOINTS, Endpoint};
+use super::{
+    routes::{Access, BodyKind, ENDPOINTS, Endpoint},
+    schemas::schemas,
+};
 use crate::health::Reply;
 
 /// `/openapi.json`.
@@ -27,7 +30,10 @@ fn description() -> Value {
         "info": {
             "title": "Keepsight",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "Health, calls, streams and events of a Keepsight process.",
+            "description": "Health, calls, streams and events of a Keepsight process. Any \
+                request may also be answered 400 or 403 for its Host, 404 where its path or query \
+                can't be read, 405 for its method, and 408, 414 or 431 for its head; OPTIONS is \
+                answered 200 on any path. An error says under `detail` what is wrong.",
         },
         "paths": paths,
         "components": {
@@ -36,13 +42,7 @@ fn description() -> Value {
                 "bearer": { "type": "http", "scheme": "bearer" },
                 "session": { "type": "apiKey", "in": "cookie", "name": "keepsight_session" },
             },
-            "schemas": {
-                "Error": {
-                    "type": "object",
-                    "required": ["detail"],
-                    "properties": { "detail": { "type": "string" } },
-                },
-            },
+            "schemas": schemas(),
         },
     })
 }
@@ -94,6 +94,9 @@ fn responses(endpoint: &Endpoint) -> Map<String, Value> {
     let mut success = json!({ "description": words(status) });
     if !media_type.is_empty() {
         success["content"] = json!({ media_type: {} });
+        if let Some(schema) = endpoint.answer.used() {
+            success["content"][media_type]["schema"] = schema;
+        }
     }
     let error = json!({
         "application/json": { "schema": { "$ref": "#/components/schemas/Error" } },

@@ -1,5 +1,6 @@
 use std::{
     error::Error,
+    net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -9,8 +10,8 @@ use hyper::{
     HeaderMap, Method, Request, Response, StatusCode,
     body::{Body, Bytes},
     header::{
-        ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, EXPECT, HeaderName, HeaderValue,
-        RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE,
+        ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderName,
+        HeaderValue, RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE,
     },
     http::request::Parts,
 };
@@ -63,6 +64,15 @@ impl<B> RequestBody for B where
 {
 }
 
+/// A request without its body.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    parts: &'a Parts,
+    peer: Option<IpAddr>,
+    /// When the answer must begin.
+    until: Instant,
+}
+
 /// What a request is answered with.
 enum Answer {
     Whole(Reply),
@@ -92,18 +102,60 @@ impl RequestHandler {
         &self.limits
     }
 
-    /// The answer to one request.
+    /// What is answered with `status`, as it goes over the wire, to what cannot be read as a
+    /// request.
+    pub(super) fn unreadable(&self, status: StatusCode) -> Bytes {
+        let ServerLimits { header_bytes, headers, header_time, .. } = &self.limits;
+        let detail = match status {
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => {
+                format!("the request's head has more than {header_bytes} bytes or {headers} lines")
+            }
+            StatusCode::URI_TOO_LONG => "the request's target is too long".to_owned(),
+            StatusCode::REQUEST_TIMEOUT => {
+                format!("the request's head did not come within {header_time:?}")
+            }
+            _ => "that is no request of HTTP/1.1".to_owned(),
+        };
+        self.last_words(Reply::detail(status, detail))
+    }
+
+    /// The same to whoever comes while all connections are taken.
+    pub(super) fn no_room(&self) -> Bytes {
+        let detail = "as many connections as allowed are open";
+        let reply = Reply::detail(StatusCode::SERVICE_UNAVAILABLE, detail);
+        self.last_words(reply.retry_after(Some(SOON)))
+    }
+
+    /// An answer by itself, after which its connection is closed. Who asked is not known.
+    fn last_words(&self, reply: Reply) -> Bytes {
+        let (status, body) = (reply.status, reply.body.clone());
+        let mut response = response(reply);
+        let headers = response.headers_mut();
+        self.guard.answer_headers(Access::Public, &HeaderMap::new(), headers);
+        headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        let mut bytes = format!("HTTP/1.1 {status}\r\n").into_bytes();
+        for (name, value) in headers.iter() {
+            bytes.extend([name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"].concat());
+        }
+        bytes.extend([b"\r\n", &body[..]].concat());
+        bytes.into()
+    }
+
+    /// The answer to one request of `peer`.
     pub(super) async fn handle(
         self: Arc<Self>,
         request: Request<impl RequestBody>,
+        peer: Option<IpAddr>,
     ) -> Response<AnswerBody> {
         let begun = Instant::now();
         let (parts, mut body) = request.into_parts();
         let target = Target::parse(parts.uri.path(), parts.uri.query());
         let path = target.as_ref().and_then(Path::of);
         let access = path.as_ref().map_or(Access::Public, Path::access);
-        let answer = match self.admit(&parts, target.as_ref().zip(path.as_ref())) {
-            Ok(route) => self.dispatch(&parts, &mut body, route).await,
+        let asked = Asked { parts: &parts, peer, until: begun + self.limits.request_time };
+        let answer = match self.admit(&asked, target.as_ref().zip(path.as_ref())) {
+            Ok(route) => self.dispatch(&asked, &mut body, route).await,
             Err(reply) => Answer::Whole(reply),
         };
         let whole = body.is_end_stream() || self.discard(&parts.headers, body).await;
@@ -128,7 +180,8 @@ impl RequestHandler {
     }
 
     /// The route, if whoever asks for it may.
-    fn admit(&self, parts: &Parts, found: Option<(&Target, &Path)>) -> Result<Route, Reply> {
+    fn admit(&self, asked: &Asked<'_>, found: Option<(&Target, &Path)>) -> Result<Route, Reply> {
+        let Asked { parts, peer, .. } = *asked;
         self.guard.check_host(parts.version, &parts.uri, &parts.headers)?;
         if parts.method == Method::OPTIONS {
             return Err(Reply::new(StatusCode::OK, "application/json", Bytes::new()));
@@ -139,16 +192,17 @@ impl RequestHandler {
             reply.allow = Some(path.allow());
             reply
         })?;
-        self.guard.check_access(endpoint.access, &parts.headers)?;
+        self.guard.check_access(endpoint.access, &parts.headers, peer)?;
         Ok(path.route(endpoint, target))
     }
 
     async fn dispatch(
         self: &Arc<Self>,
-        parts: &Parts,
+        asked: &Asked<'_>,
         body: &mut impl RequestBody,
         route: Route,
     ) -> Answer {
+        let Asked { parts, peer, until } = *asked;
         let backend = &*self.backend;
         let reply = match route {
             Route::Events(filter) => {
@@ -166,20 +220,20 @@ impl RequestHandler {
             Route::InspectPlugin { plugin } => {
                 // Looking up a backtrace's names takes tens of milliseconds.
                 let late = StatusCode::SERVICE_UNAVAILABLE;
-                self.hand_over(permit(&self.inspections), late, move |handler| {
+                self.hand_over(permit(&self.inspections), until, late, move |handler| {
                     inspector_api::plugin(&*handler.backend, &plugin)
                 })
                 .await
             }
             Route::InspectHost => {
                 let late = StatusCode::SERVICE_UNAVAILABLE;
-                self.hand_over(permit(&self.inspections), late, |handler| {
+                self.hand_over(permit(&self.inspections), until, late, |handler| {
                     inspector_api::host(&*handler.backend)
                 })
                 .await
             }
-            Route::BeginSession => match self.read(body, KEY_BODY_BYTES_MAX).await {
-                Ok(body) => session_api::begin(&self.guard, &parts.headers, &body),
+            Route::BeginSession => match self.read(body, until, KEY_BODY_BYTES_MAX).await {
+                Ok(body) => session_api::begin(&self.guard, &parts.headers, peer, &body),
                 Err(reply) => reply,
             },
             Route::EndSession => session_api::end(&self.guard, &parts.headers),
@@ -191,7 +245,7 @@ impl RequestHandler {
             }
             Route::Snapshot { stream, plugin, overlay } => {
                 let late = StatusCode::SERVICE_UNAVAILABLE;
-                self.hand_over(permit(&self.calls), late, move |handler| {
+                self.hand_over(permit(&self.calls), until, late, move |handler| {
                     let (backend, plugin) = (&*handler.backend, plugin.as_deref());
                     handler.snapshots.reply(backend, &stream, plugin, overlay)
                 })
@@ -199,7 +253,7 @@ impl RequestHandler {
             }
             Route::Reload { plugin } => {
                 let late = StatusCode::SERVICE_UNAVAILABLE;
-                self.hand_over(permit(&self.calls), late, move |handler| {
+                self.hand_over(permit(&self.calls), until, late, move |handler| {
                     plugins_api::reload(&*handler.backend, &plugin)
                 })
                 .await
@@ -208,10 +262,10 @@ impl RequestHandler {
                 // The permit comes before the body, so that bodies in memory are as limited as
                 // calls are.
                 let permit = permit(&self.calls);
-                match self.read(body, self.limits.body_bytes).await {
+                match self.read(body, until, self.limits.body_bytes).await {
                     Err(reply) => reply,
                     Ok(body) => {
-                        self.hand_over(permit, StatusCode::REQUEST_TIMEOUT, move |handler| {
+                        self.hand_over(permit, until, StatusCode::REQUEST_TIMEOUT, move |handler| {
                             plugins_api::run(&*handler.backend, &plugin, &tool, &body)
                         })
                         .await
@@ -227,6 +281,7 @@ impl RequestHandler {
     async fn hand_over(
         self: &Arc<Self>,
         permit: Option<OwnedSemaphorePermit>,
+        until: Instant,
         late: StatusCode,
         work: impl FnOnce(&Self) -> Reply + Send + 'static,
     ) -> Reply {
@@ -240,7 +295,7 @@ impl RequestHandler {
             drop(permit);
             reply
         });
-        match timeout(self.limits.request_time, task).await {
+        match timeout(until.saturating_duration_since(Instant::now()), task).await {
             Ok(Ok(reply)) => reply,
             Ok(Err(error)) => {
                 tracing::error!(%error, "a request's work did not come to its end");
@@ -253,7 +308,13 @@ impl RequestHandler {
     }
 
     /// The body, if it comes in time and is not too big.
-    async fn read(&self, body: &mut impl RequestBody, limit: usize) -> Result<Bytes, Reply> {
+    async fn read(
+        &self,
+        body: &mut impl RequestBody,
+        until: Instant,
+        limit: usize,
+    ) -> Result<Bytes, Reply> {
+        let time = self.limits.body_time.min(until.saturating_duration_since(Instant::now()));
         let too_big = || {
             let detail = format!("the body is longer than {limit} bytes");
             Reply::detail(StatusCode::PAYLOAD_TOO_LARGE, detail)
@@ -261,12 +322,12 @@ impl RequestHandler {
         if body.size_hint().lower() > limit as u64 {
             return Err(too_big());
         }
-        match timeout(self.limits.body_time, Limited::new(body, limit).collect()).await {
+        match timeout(time, Limited::new(body, limit).collect()).await {
             Ok(Ok(collected)) => Ok(collected.to_bytes()),
             Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_big()),
             Ok(Err(_)) => Err(Reply::detail(StatusCode::BAD_REQUEST, "the body broke off")),
             Err(_) => {
-                let detail = format!("the body did not come within {:?}", self.limits.body_time);
+                let detail = format!("the body did not come within {time:?}");
                 Err(Reply::detail(StatusCode::REQUEST_TIMEOUT, detail))
             }
         }

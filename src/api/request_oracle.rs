@@ -54,7 +54,7 @@ pub fn check_request(bytes: &[u8]) {
         let asked = format!("{} {}", request.method(), request.uri());
         let documented = documented(request.method(), request.uri().path());
         oracle.runtime.block_on(async {
-            let response = handler.clone().handle(request).await;
+            let response = handler.clone().handle(request, None).await;
             check_response(&asked, &documented, response).await;
         });
     }

@@ -27,7 +27,10 @@
 
 use hyper::Method;
 
-use super::event_log::EventFilter;
+use super::{
+    event_log::EventFilter,
+    schemas::AnswerSchema::{self, Many, One},
+};
 use crate::health::{HealthRoute, Target};
 
 /// What a request asks for.
@@ -76,6 +79,8 @@ pub(super) struct Endpoint {
     pub(super) body: Option<BodyKind>,
     /// The status of success and the media type of its body.
     pub(super) success: (u16, &'static str),
+    /// What that body looks like.
+    pub(super) answer: AnswerSchema,
     /// Statuses beside those that any request may have.
     pub(super) errors: &'static [u16],
     /// The route, of the path's parts that differ and the whole target.
@@ -88,8 +93,8 @@ impl Endpoint {
         let of_access: &[u16] = match self.access {
             Access::Public => &[],
             Access::Probe => &[403],
-            Access::Change => &[401],
-            Access::Private => &[401, 403],
+            Access::Change => &[401, 429],
+            Access::Private => &[401, 403, 429],
         };
         [self.success.0].into_iter().chain(self.errors.iter().chain(of_access).copied())
     }
@@ -176,6 +181,7 @@ const GET: Endpoint = Endpoint {
     query: &[],
     body: None,
     success: (200, JSON),
+    answer: AnswerSchema::Any,
     errors: &[],
     make: |_, _| Route::OpenApi,
 };
@@ -187,18 +193,21 @@ pub(super) static ENDPOINTS: [Endpoint; 21] = [
     Endpoint {
         path: "/v1/plugins",
         summary: "every plugin of every state, sorted by name",
+        answer: Many("PluginItem"),
         make: |_, _| Route::Health(HealthRoute::Plugins),
         ..GET
     },
     Endpoint {
         path: "/v1/plugins/",
         summary: "every plugin, with how many there are of which sort",
+        answer: One("PluginsSummary"),
         make: |_, _| Route::Health(HealthRoute::PluginsSummary),
         ..GET
     },
     Endpoint {
         path: "/v1/plugins/{name}/health",
         summary: "one plugin, with what to do about it",
+        answer: One("PluginHealth"),
         errors: &[404],
         make: |parts, _| Route::Health(HealthRoute::Plugin(parts[0].clone())),
         ..GET
@@ -206,6 +215,7 @@ pub(super) static ENDPOINTS: [Endpoint; 21] = [
     Endpoint {
         path: "/v1/plugins/{name}/manifest",
         summary: "what the plugin is and what can be asked of it",
+        answer: One("Manifest"),
         errors: &[404],
         make: |parts, _| Route::Manifest { plugin: parts[0].clone() },
         ..GET
@@ -215,6 +225,7 @@ pub(super) static ENDPOINTS: [Endpoint; 21] = [
         path: "/v1/plugins/{name}/tools/{tool}/run",
         access: Access::Change,
         summary: "runs a tool and answers with its result",
+        answer: One("ToolResult"),
         body: Some(BodyKind::Args),
         errors: &[400, 408, 413, 422, 500, 503],
         make: |parts, _| Route::Run { plugin: parts[0].clone(), tool: parts[1].clone() },
@@ -225,6 +236,7 @@ pub(super) static ENDPOINTS: [Endpoint; 21] = [
         path: "/v1/plugins/{name}/reload",
         access: Access::Change,
         summary: "builds the plugin anew and answers once it is initialised",
+        answer: One("Reloaded"),
         errors: &[404, 409, 503],
         make: |parts, _| Route::Reload { plugin: parts[0].clone() },
         ..GET
@@ -232,6 +244,7 @@ pub(super) static ENDPOINTS: [Endpoint; 21] = [
     Endpoint {
         path: "/v1/health",
         summary: "the whole in a word",
+        answer: One("Health"),
         make: |_, _| Route::Health(HealthRoute::Health),
         ..GET
     },
@@ -239,6 +252,7 @@ pub(super) static ENDPOINTS: [Endpoint; 21] = [
         path: "/livez",
         access: Access::Probe,
         summary: "whether the process can be left running",
+        answer: One("Alive"),
         errors: &[503],
         make: |_, _| Route::Health(HealthRoute::Livez),
         ..GET
@@ -247,6 +261,7 @@ pub(super) static ENDPOINTS: [Endpoint; 21] = [
         path: "/readyz",
         access: Access::Probe,
         summary: "whether everything critical is there",
+        answer: One("Ready"),
         query: &[
             ("verbose", "lists what is ready too"),
             ("exclude", "a name that doesn't count; may be given several times"),
@@ -272,6 +287,7 @@ pub(super) static ENDPOINTS: [Endpoint; 21] = [
         path: "/v1/inspector/plugins",
         access: Access::Private,
         summary: "every plugin, looked into",
+        answer: Many("Inspection"),
         make: |_, _| Route::InspectPlugins,
         ..GET
     },
@@ -279,6 +295,7 @@ pub(super) static ENDPOINTS: [Endpoint; 21] = [
         path: "/v1/inspector/plugins/{name}",
         access: Access::Private,
         summary: "one plugin, looked into, with its faults' backtraces",
+        answer: One("Inspection"),
         errors: &[404, 503],
         make: |parts, _| Route::InspectPlugin { plugin: parts[0].clone() },
         ..GET
@@ -287,6 +304,7 @@ pub(super) static ENDPOINTS: [Endpoint; 21] = [
         path: "/v1/inspector/host",
         access: Access::Private,
         summary: "the process and the machine that it runs on",
+        answer: One("Host"),
         errors: &[503],
         make: |_, _| Route::InspectHost,
         ..GET
@@ -310,6 +328,7 @@ pub(super) static ENDPOINTS: [Endpoint; 21] = [
         path: "/v1/streams",
         access: Access::Private,
         summary: "every stream, sorted by name",
+        answer: Many("Stream"),
         make: |_, _| Route::Streams,
         ..GET
     },
@@ -317,6 +336,7 @@ pub(super) static ENDPOINTS: [Endpoint; 21] = [
         path: "/v1/streams/{name}",
         access: Access::Private,
         summary: "one stream",
+        answer: One("Stream"),
         errors: &[404],
         make: |parts, _| Route::Stream { stream: parts[0].clone() },
         ..GET
@@ -325,6 +345,7 @@ pub(super) static ENDPOINTS: [Endpoint; 21] = [
         path: "/v1/streams/{name}/tracks",
         access: Access::Private,
         summary: "the stream's newest tracks",
+        answer: One("StreamTracks"),
         query: &[OF_PLUGIN],
         errors: &[404, 503],
         make: |parts, target| Route::Tracks {
@@ -354,7 +375,7 @@ pub(super) static ENDPOINTS: [Endpoint; 21] = [
         summary: "exchanges the key for a cookie",
         body: Some(BodyKind::Key),
         success: (204, ""),
-        errors: &[401, 413, 422],
+        errors: &[401, 413, 422, 429],
         make: |_, _| Route::BeginSession,
         ..GET
     },

@@ -1,5 +1,7 @@
 //! `/v1/session`: a cookie in exchange for the key, for pages.
 
+use std::net::IpAddr;
+
 use hyper::{HeaderMap, StatusCode, header::ORIGIN};
 use serde::Deserialize;
 
@@ -12,7 +14,12 @@ struct KeyBody {
 }
 
 /// Begins a session for whoever has the key.
-pub(super) fn begin(guard: &Guard, headers: &HeaderMap, body: &[u8]) -> Reply {
+pub(super) fn begin(
+    guard: &Guard,
+    headers: &HeaderMap,
+    peer: Option<IpAddr>,
+    body: &[u8],
+) -> Reply {
     let KeyBody { key } = match serde_json::from_slice(body) {
         Ok(body) => body,
         Err(error) => {
@@ -20,8 +27,10 @@ pub(super) fn begin(guard: &Guard, headers: &HeaderMap, body: &[u8]) -> Reply {
             return Reply::detail(StatusCode::UNPROCESSABLE_ENTITY, detail);
         }
     };
-    if !guard.is_key(&key) {
-        return Reply::detail(StatusCode::UNAUTHORIZED, "that is not the key");
+    match guard.is_key(&key, peer) {
+        Ok(true) => {}
+        Ok(false) => return Reply::detail(StatusCode::UNAUTHORIZED, "that is not the key"),
+        Err(reply) => return reply,
     }
     // A proxy that ends TLS leaves the page's own scheme in its origin.
     let secure = headers.get(ORIGIN).is_some_and(|origin| origin.as_bytes().starts_with(b"https:"));

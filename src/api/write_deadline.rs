@@ -25,6 +25,10 @@ impl<T> WriteDeadline<T> {
         Self { inner, limit, timer: Box::pin(sleep(limit)), waiting: false }
     }
 
+    pub(super) fn into_inner(self) -> T {
+        self.inner
+    }
+
     /// Passes on what `poll` came to; an error if it waits for longer than the limit.
     fn watch<R>(&mut self, cx: &mut Context<'_>, poll: Poll<io::Result<R>>) -> Poll<io::Result<R>> {
         if poll.is_ready() {

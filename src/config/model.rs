@@ -50,11 +50,14 @@ pub struct ServerLimits {
     pub calls: usize,
     /// Those who follow the events at a time; more are answered 503.
     pub subscribers: usize,
+    /// Wrong keys that an address may give in a row, and that are forgiven in a minute; with more,
+    /// none is heard from there for a while.
+    pub wrong_keys: usize,
     /// To send the request line and all headers, and to begin the next request.
     pub header_time: Duration,
     /// To send the body.
     pub body_time: Duration,
-    /// From the end of the headers to the beginning of the answer.
+    /// From the end of the headers to the beginning of the answer, the body's time included.
     pub request_time: Duration,
     /// For the client to take any next part of the answer.
     pub write_time: Duration,

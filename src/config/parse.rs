@@ -127,6 +127,7 @@ fn server_limits(server: &Section<'_>, limits: &mut ServerLimits) -> Result<(), 
         "connections",
         "calls",
         "subscribers",
+        "wrong_keys",
         "header_time",
         "body_time",
         "request_time",
@@ -154,6 +155,7 @@ fn server_limits(server: &Section<'_>, limits: &mut ServerLimits) -> Result<(), 
     number("connections", &mut limits.connections, 1..=10_000)?;
     number("calls", &mut limits.calls, 1..=256)?;
     number("subscribers", &mut limits.subscribers, 0..=10_000)?;
+    number("wrong_keys", &mut limits.wrong_keys, 1..=10_000)?;
     set(&mut limits.header_time, section.time("header_time")?);
     set(&mut limits.body_time, section.time("body_time")?);
     set(&mut limits.request_time, section.time("request_time")?);

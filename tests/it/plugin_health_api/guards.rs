@@ -97,6 +97,35 @@ fn with_a_key_it_is_needed_where_something_changes_or_is_private() {
 }
 
 #[test]
+fn whoever_gives_wrong_keys_again_and_again_is_not_heard_for_a_while() {
+    let backend =
+        FakeBackend { streams: vec![stream("door", StreamState::Live)], ..FakeBackend::default() };
+    let server = backend.serve_with(|config| {
+        config.key = Some(Secret::hidden("correct-horse"));
+        config.limits.wrong_keys = 3;
+    });
+    let right = "GET /v1/streams\nX-API-Key: correct-horse";
+    let answer = request(server.address(), "POST /v1/session", r#"{"key":"correct-horse"}"#);
+    let cookie = answer.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
+    check(&server, "GET /v1/streams\nX-API-Key: wrong-horse", 401);
+    check(&server, "GET /v1/streams\nAuthorization: Bearer wrong-horse", 401);
+    check(&server, right, 200);
+    assert_eq!(request(server.address(), "POST /v1/session", r#"{"key":"x"}"#).status, 401);
+
+    let answer = request(server.address(), right, "");
+    assert_eq!(answer.status, 429, "{answer:?}");
+    assert!(answer.detail().starts_with("too many wrong keys"), "{answer:?}");
+    let seconds: u64 = answer.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=20).contains(&seconds), "{seconds}");
+    let session = request(server.address(), "POST /v1/session", r#"{"key":"correct-horse"}"#);
+    assert_eq!(session.status, 429);
+    // Without a key nobody tries one, and a page that has a session goes on.
+    check(&server, "GET /v1/streams", 401);
+    check(&server, &format!("GET /v1/streams\nCookie: {cookie}"), 200);
+    check(&server, "GET /v1/plugins\nX-API-Key: wrong-horse", 200);
+}
+
+#[test]
 fn any_path_answers_options() {
     let server = server(Some("correct-horse"), &[]);
     for path in ["/v1/plugins", "/v1/plugins/looker/reload", "/nowhere", "/v1/streams"] {

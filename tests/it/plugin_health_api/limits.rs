@@ -49,7 +49,17 @@ fn header_bytes_are_limited() {
     let server = server(|limits| limits.header_bytes = 1000);
     let head = |bytes| format!("GET /livez\nx-filler: {}", "x".repeat(bytes));
     assert_eq!(request(server.address(), &head(800), "").status, 200);
-    assert_eq!(request(server.address(), &head(1000), "").status, 431);
+    let answer = request(server.address(), &head(1000), "");
+    assert_eq!(answer.status, 431);
+    assert_eq!(answer.detail(), "the request's head has more than 1000 bytes or 64 lines");
+    assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
+    assert_eq!(answer.header("connection"), Some("close"));
+
+    // Whoever goes on sending gets to see the answer all the same.
+    let mut client = Client::connect(server.address());
+    client.send(head(0).replace('\n', "\r\n").as_bytes());
+    client.try_send(&[b'x'; 1 << 20]);
+    assert!(client.receive().is_some_and(|answer| answer.status == 400 || answer.status == 431));
 }
 
 #[test]
@@ -58,7 +68,9 @@ fn header_lines_are_limited() {
     let head = |lines: usize| format!("GET /livez{}", "\nx: y".repeat(lines));
     // The host is one more.
     assert_eq!(request(server.address(), &head(9), "").status, 200);
-    assert_eq!(request(server.address(), &head(10), "").status, 431);
+    let answer = request(server.address(), &head(10), "");
+    assert_eq!(answer.status, 431);
+    assert_eq!(answer.detail(), "the request's head has more than 16384 bytes or 10 lines");
 }
 
 #[test]
@@ -66,7 +78,10 @@ fn headers_must_come_in_time() {
     let server = server(|limits| limits.header_time = Duration::from_millis(100));
     let mut client = Client::connect(server.address());
     client.send(b"GET /livez HTTP/1.1\r\nhost: local");
-    assert!(client.receive().is_none_or(|answer| answer.status == 408));
+    let answer = client.receive().unwrap();
+    assert_eq!(answer.status, 408);
+    assert_eq!(answer.detail(), "the request's head did not come within 100ms");
+    assert!(client.is_closed());
 
     // A connection that asks nothing more is closed too.
     let mut client = Client::connect(server.address());
@@ -112,6 +127,15 @@ fn bodies_must_come_in_time() {
     let answer = client.receive().unwrap();
     assert_eq!(answer.status, 408);
     assert_eq!(answer.detail(), "the body did not come within 100ms");
+}
+
+#[test]
+fn a_bodys_time_is_part_of_the_requests() {
+    let server = server(|limits| limits.request_time = Duration::from_millis(100));
+    let mut client = Client::connect(server.address());
+    let head = "host: localhost\r\ncontent-length: 9";
+    client.send(format!("POST {RUN} HTTP/1.1\r\n{head}\r\n\r\n{{").as_bytes());
+    assert_eq!(client.receive().unwrap().status, 408);
 }
 
 #[test]

@@ -10,6 +10,7 @@ mod exposition;
 mod fake_backend;
 mod guards;
 mod inspector;
+mod json_schema;
 mod limits;
 mod metrics;
 mod openapi;

@@ -56,12 +56,52 @@ fn a_connection_carries_several_requests() {
 #[test]
 fn what_is_not_http_ends_the_connection_and_no_more() {
     let server = FakeBackend::default().serve();
-    for bytes in [&b"\x16\x03\x01\x02\x00"[..], b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n"] {
+    for bytes in [
+        &b"\x16\x03\x01\x02\x00"[..],
+        b"GET\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET /a b HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nno colon\r\n\r\n",
+        b"GET / HTTP/1.1\r\nhost: a\x00b\r\n\r\n",
+    ] {
         let mut client = Client::connect(server.address());
         client.send(bytes);
-        assert!(client.receive().is_none_or(|answer| answer.status == 400), "{bytes:?}");
+        let answer = client.receive().unwrap_or_else(|| panic!("{}", bytes.escape_ascii()));
+        assert_eq!(answer.status, 400, "{}", bytes.escape_ascii());
+        assert_eq!(answer.detail(), "that is no request of HTTP/1.1");
+        assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
+        assert!(client.is_closed());
     }
+    // What went before it is answered as ever.
+    let mut client = Client::connect(server.address());
+    assert_eq!(client.request("GET /livez", "").status, 200);
+    client.send(b"and now for something else\r\n\r\n");
+    assert_eq!(client.receive().unwrap().status, 400);
     assert_eq!(get(server.address(), "/livez").status, 200);
+}
+
+#[test]
+fn what_is_no_name_leads_nowhere() {
+    let server = FakeBackend::default().serve();
+    for (path, detail) in [
+        ("/../../etc/passwd", "Not Found"),
+        ("/%2e%2e/%2e%2e/etc/passwd", "Not Found"),
+        ("/v1/plugins/../../etc/passwd", "Not Found"),
+        ("/v1/plugins/..%2f..%2fetc/health", "Plugin '../../etc' not found"),
+        ("/v1/plugins/%00%0d%0a/health", "Plugin '\0\r\n' not found"),
+        ("/v1/plugins/%ff/health", "Not Found"),
+        ("/v1/plugins/%/health", "Not Found"),
+        ("/v1/plugins//health", "Not Found"),
+        ("/v1/plugins/%3Cscript%3E/health", "Plugin '<script>' not found"),
+        ("/v1/streams/..%2f..%2fetc%2fpasswd/snapshot.jpg", "Stream '../../etc/passwd' not found"),
+        ("/v1/inspector/plugins/..", "Plugin '..' not found"),
+        ("//livez", "Not Found"),
+        ("*", "Not Found"),
+    ] {
+        let answer = get(server.address(), path);
+        assert_eq!((answer.status, answer.detail().as_str()), (404, detail), "{path}");
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{path}");
+    }
 }
 
 /// A server whose calls wait for the channel that comes with it, after telling that they began.
