@@ -145,6 +145,9 @@ fn stream_metrics(to: &mut Exposition, stream: &StreamMetrics) {
             f64::from(u8::from(state == stream.state)),
         );
     }
+    let help = "1 while the source gives the same picture again and again.";
+    let frozen = f64::from(u8::from(stream.frozen));
+    to.gauge("keepsight_stream_frozen", help, &[name], frozen);
     let help = "Frames that the source gave.";
     to.counter("keepsight_stream_frames_total", help, &[name], stream.frames_in);
     if let Some(age) = stream.last_frame_age {

@@ -125,6 +125,7 @@ impl StreamConfig {
             fps: None,
             critical: false,
             grace: GRACE,
+            frozen_after: Duration::from_secs(10),
             mode,
             memory: None,
             plugins: Vec::new(),

@@ -121,6 +121,8 @@ pub struct StreamConfig {
     pub critical: bool,
     /// How long it may be away before that counts.
     pub grace: Duration,
+    /// How long a live source may give the same picture, byte for byte.
+    pub frozen_after: Duration,
     /// What happens to frames that plugins are too slow for.
     pub mode: Mode,
     /// For the source and what it decodes, in bytes.

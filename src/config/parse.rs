@@ -237,8 +237,18 @@ fn streams(
     root: &Section<'_>,
     instances: &BTreeMap<String, PluginConfig>,
 ) -> Result<BTreeMap<String, StreamConfig>, ConfigError> {
-    let known =
-        ["source", "size", "fps", "critical", "grace", "mode", "memory", "plugins", "settings"];
+    let known = [
+        "source",
+        "size",
+        "fps",
+        "critical",
+        "grace",
+        "frozen_after",
+        "mode",
+        "memory",
+        "plugins",
+        "settings",
+    ];
     let mut streams = BTreeMap::new();
     for (name, section) in root.named_sections("streams", &known)? {
         let Some(source) = section.text("source")? else {
@@ -253,6 +263,7 @@ fn streams(
         stream.fps = section.positive("fps")?;
         set(&mut stream.critical, section.flag("critical")?);
         set(&mut stream.grace, section.time("grace")?);
+        set(&mut stream.frozen_after, section.time("frozen_after")?);
         set(&mut stream.mode, section.parsed("mode", "\"newest\" or \"every\"")?);
         stream.memory = section.size("memory", 1 << 20..=1 << 46)?;
         let mut seen = BTreeSet::new();

@@ -321,6 +321,7 @@ fn stream_metrics(stream: &Stream, now: Instant) -> StreamMetrics {
         name: report.name,
         scheme: stream.scheme().to_owned(),
         state: report.status.state,
+        frozen: report.status.is_frozen(),
         frames_in: report.status.frames_in,
         last_frame_age: report.status.last_frame_age(now),
         reconnects: report.status.reconnects,

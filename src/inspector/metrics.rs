@@ -76,6 +76,8 @@ pub struct StreamMetrics {
     pub scheme: String,
     /// Where it stands.
     pub state: SourceState,
+    /// Whether frames come that are all the same.
+    pub frozen: bool,
     /// Frames that the source gave.
     pub frames_in: u64,
     /// Since the newest frame came.

@@ -105,7 +105,7 @@ pub(super) fn streams(
             critical: stream.critical,
             grace: stream.grace,
             feeds,
-            limits: StreamLimits::default(),
+            limits: StreamLimits { frozen_after: stream.frozen_after, ..StreamLimits::default() },
             clock: clock.clone(),
             on_change: {
                 let log = log.clone();

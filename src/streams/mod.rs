@@ -10,7 +10,8 @@
 //!
 //! Promised: a live source's frames are never queued, older ones are dropped and counted (mode
 //! Newest); of a file's none is dropped, the source waits (mode Every); a source or session that
-//! fails is opened again with back-off for as long as the process lives.
+//! fails is opened again with back-off for as long as the process lives; a live source whose
+//! picture never changes is stalled, not live.
 //!
 //! Not done here: building instances anew (the supervisor does), and reading configuration.
 
@@ -20,6 +21,7 @@ mod results;
 mod session;
 mod source_decoder;
 mod source_worker;
+mod stillness;
 mod stream;
 mod stream_spec;
 mod stream_status;

@@ -10,6 +10,7 @@ use super::{
     SourceState,
     feed::Work,
     source_decoder::SourceDecoder,
+    stillness::Stillness,
     stream::{StreamShared, source_scope},
 };
 use crate::sandbox::{Phase, RunFault, SandboxScope, WorkerSeat};
@@ -163,6 +164,8 @@ fn frames(
     let live = stream.status().info.is_none_or(|info| info.live);
     let mut quiet_since = stream.clock.now();
     let quiet_for = |since: Instant| stream.clock.now().saturating_duration_since(since);
+    // A file may show the same for as long as it likes.
+    let mut stillness = live.then(|| Stillness::new(stream.limits.frozen_after));
     loop {
         if stream.is_stopped() || seat.stop_requested() {
             return End::Stopped;
@@ -182,12 +185,22 @@ fn frames(
         };
         match event {
             SourceEvent::Frame(frame) => {
-                bring(stream, SourceDecoder::attach(sequence.number(frame), scope), round);
+                bring(
+                    stream,
+                    SourceDecoder::attach(sequence.number(frame), scope),
+                    round,
+                    &mut stillness,
+                );
                 quiet_since = stream.clock.now();
             }
             SourceEvent::Restarted(frame) => {
                 round = stream.begin_round();
-                bring(stream, SourceDecoder::attach(sequence.number(frame), scope), round);
+                bring(
+                    stream,
+                    SourceDecoder::attach(sequence.number(frame), scope),
+                    round,
+                    &mut stillness,
+                );
                 quiet_since = stream.clock.now();
             }
             SourceEvent::Ended if live => {
@@ -208,11 +221,26 @@ fn frames(
 }
 
 /// Hands a frame to every plugin that sees it first.
-fn bring(stream: &Arc<StreamShared>, frame: Frame, round: u64) {
-    let awoke = stream.update(|status, now| status.frame(now));
-    if awoke {
-        tracing::info!(stream = %stream.name, "live");
-        stream.connected();
+fn bring(stream: &Arc<StreamShared>, frame: Frame, round: u64, stillness: &mut Option<Stillness>) {
+    let still =
+        stillness.as_mut().and_then(|stillness| stillness.after(&frame, stream.clock.now()));
+    let news = stream.update(|status, now| match still {
+        Some(still) => {
+            status.count(now);
+            status.froze(still, now)
+        }
+        None => status.frame(now),
+    });
+    match still {
+        Some(_) if news => {
+            let reason = stream.status().reason;
+            tracing::warn!(stream = %stream.name, reason, "the picture is frozen");
+        }
+        None if news => {
+            tracing::info!(stream = %stream.name, "live");
+            stream.connected();
+        }
+        _ => {}
     }
     stream.keep_newest(&frame);
     for index in &stream.first {

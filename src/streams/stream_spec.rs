@@ -58,6 +58,8 @@ pub struct StreamLimits {
     pub stalled: Duration,
     /// A live source without a frame for this long is opened again.
     pub given_up: Duration,
+    /// A live source that gives the same picture for this long, byte for byte, is stalled, too.
+    pub frozen_after: Duration,
     /// Between attempts to open a source or a session.
     pub backoff: BackoffPolicy,
 }
@@ -70,6 +72,7 @@ impl Default for StreamLimits {
             close: Duration::from_secs(5),
             stalled: Duration::from_secs(2),
             given_up: Duration::from_secs(10),
+            frozen_after: Duration::from_secs(10),
             backoff: BackoffPolicy {
                 first: Duration::from_millis(500),
                 longest: Duration::from_secs(30),

@@ -13,7 +13,7 @@ pub enum SourceState {
     Opening,
     /// Frames come.
     Live,
-    /// It is open, and no frames come.
+    /// It is open, and no frames come, or always the same one.
     Stalled,
     /// It was lost or could not be opened; it is tried again.
     Reconnecting,
@@ -92,20 +92,46 @@ impl StreamStatus {
         self.recent.clear();
     }
 
-    /// A frame came at `now`; says whether the source is live only from here on.
+    /// A frame came at `now` that was not frozen; says whether the source is live only from here
+    /// on.
     pub(super) fn frame(&mut self, now: Instant) -> bool {
-        self.frames_in += 1;
-        self.last_frame_at = Some(now);
-        if self.recent.len() == RATE_OVER {
-            self.recent.pop_front();
-        }
-        self.recent.push_back(now);
+        self.count(now);
         let awoke = self.state != SourceState::Live;
         if awoke {
             self.turn(SourceState::Live, now);
             (self.code, self.reason, self.hint) = (None, None, None);
         }
         awoke
+    }
+
+    /// A frame came at `now`.
+    pub(super) fn count(&mut self, now: Instant) {
+        self.frames_in += 1;
+        self.last_frame_at = Some(now);
+        if self.recent.len() == RATE_OVER {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(now);
+    }
+
+    /// The frame that came last is frozen: the same as all before it for the time `still`. Says
+    /// whether that is news.
+    pub(super) fn froze(&mut self, still: Duration, now: Instant) -> bool {
+        let fresh = !self.is_frozen();
+        self.turn(SourceState::Stalled, now);
+        let seconds = still.as_secs_f64();
+        self.explain(
+            FROZEN,
+            format!("the picture has not changed by a single byte for {seconds:.1} s"),
+            "check the camera: its driver or its recorder repeats the last picture; a picture that \
+             is meant to stand still takes a longer frozen_after",
+        );
+        fresh
+    }
+
+    /// Whether frames come that are all the same.
+    pub fn is_frozen(&self) -> bool {
+        self.state == SourceState::Stalled && self.code.as_deref() == Some(FROZEN)
     }
 
     pub(super) fn turn(&mut self, state: SourceState, now: Instant) {
@@ -170,6 +196,8 @@ impl SessionState {
     }
 }
 
+/// The code of a source that repeats itself.
+const FROZEN: &str = "source.frozen";
 /// Frames over which the rate is measured.
 const RATE_OVER: usize = 64;
 
@@ -204,6 +232,21 @@ mod tests {
         assert!(status.frame(start + Duration::from_secs(1)));
         assert!(!status.frame(start + Duration::from_secs(1)));
         assert_eq!((status.state, status.code, status.reason), (SourceState::Live, None, None));
+    }
+
+    #[test]
+    fn a_frozen_picture_is_news_once_and_ends_with_another() {
+        let start = Instant::now();
+        let mut status = StreamStatus::new(start);
+        status.frame(start);
+        let still = Duration::from_secs(12);
+        assert!(status.froze(still, start + still));
+        assert!(!status.froze(still * 2, start + still * 2));
+        assert_eq!((status.state, status.since), (SourceState::Stalled, start + still));
+        assert_eq!(status.code.as_deref(), Some("source.frozen"));
+        assert!(status.reason.as_ref().unwrap().contains("24.0 s"), "{status:?}");
+        assert!(status.is_frozen() && status.frame(start + still * 3) && !status.is_frozen());
+        assert_eq!((status.state, status.hint), (SourceState::Live, None));
     }
 
     #[test]

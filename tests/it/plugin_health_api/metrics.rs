@@ -56,6 +56,7 @@ fn door() -> StreamMetrics {
         name: "door".to_owned(),
         scheme: "camera".to_owned(),
         state: StreamState::Live,
+        frozen: false,
         frames_in: 100,
         last_frame_age: Some(Duration::from_millis(40)),
         reconnects: 3,

@@ -1,10 +1,12 @@
 //! What a source does wrong is its stream's state, and never the end.
 
+use std::sync::Arc;
+
 use keepsight::runtime::StartError;
-use keepsight_contract::SourceFault;
+use keepsight_contract::{SourceFault, testing};
 use serde_json::json;
 
-use crate::support::{Behaviour, Gate, Site, Switch};
+use crate::support::{Behaviour, Gate, Site, Switch, client::get};
 
 fn start(source: &str) -> Site {
     Site::start(&format!(
@@ -80,6 +82,57 @@ fn a_source_that_gives_nothing_is_stalled() {
     assert_eq!(report["code"], "source.stalled");
     switch.set(Behaviour::Gives);
     site.await_stream("s", |report| report["state"] == "live");
+}
+
+#[test]
+fn a_picture_that_never_changes_is_no_live_camera() {
+    let same = testing::frames::gray(16, 8, |x, y| (x * y) as u8);
+    let frozen = Arc::new(move |_| same.clone());
+    let switch = Switch::named("frozen", Behaviour::Gives);
+    let site = Site::start(
+        "[plugins.p]
+         use = \"scripted\"
+         config = { script = \"\" }
+         [streams.s]
+         source = \"test:frozen\"
+         frozen_after = \"200ms\"
+         plugins = [\"p\"]",
+    );
+    site.await_stream("s", |report| report["state"] == "live");
+    switch.set(Behaviour::GivesMade(frozen));
+    let report = site.await_stream("s", |report| report["state"] == "stalled");
+    assert_eq!(report["code"], "source.frozen");
+    assert!(report["reason"].as_str().unwrap().contains("not changed by a single byte"));
+    assert!(report["hint"].as_str().unwrap().contains("frozen_after"), "{report:#}");
+    let frozen = |value: &str| format!("keepsight_stream_frozen{{stream=\"s\"}} {value}\n");
+    let metrics = || get(site.address(), "/metrics");
+    assert!(String::from_utf8(metrics().body).unwrap().contains(&frozen("1")));
+    // Frames still come and are worked on; no picture of them is shown as one of now.
+    let before = report["plugins"][0]["processed"].as_u64().unwrap();
+    site.await_stream("s", |report| report["plugins"][0]["processed"].as_u64() > Some(before + 5));
+    assert_eq!(get(site.address(), "/v1/streams/s/snapshot.jpg").status, 503);
+    switch.set(Behaviour::Gives);
+    let report = site.await_stream("s", |report| report["state"] == "live");
+    assert_eq!((&report["code"], &report["reconnects"]), (&json!(null), &json!(0)));
+    assert!(String::from_utf8(metrics().body).unwrap().contains(&frozen("0")));
+}
+
+#[test]
+fn a_file_may_show_the_same_for_as_long_as_it_likes() {
+    let same = testing::frames::gray(16, 8, |_, _| 7);
+    Switch::named("still", Behaviour::GivesMade(Arc::new(move |_| same.clone())));
+    let site = Site::start(
+        "[plugins.p]
+         use = \"scripted\"
+         config = { script = \"\" }
+         [streams.s]
+         source = \"test:still?frames=100\"
+         frozen_after = \"1ms\"
+         mode = \"every\"
+         plugins = [\"p\"]",
+    );
+    let report = site.await_stream("s", |report| report["plugins"][0]["state"] == "closed");
+    assert_eq!((&report["state"], &report["code"]), (&json!("ended"), &json!(null)));
 }
 
 #[test]

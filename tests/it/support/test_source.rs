@@ -31,7 +31,6 @@ pub(crate) enum Behaviour {
     /// Gives frames of this size.
     GivesSize(u32, u32),
     /// Gives the frames that this makes of their sequences.
-    #[allow(dead_code, reason = "only the tracker's tests do, which not every build has")]
     GivesMade(Arc<dyn Fn(u64) -> Frame + Send + Sync>),
     /// Opens and gives no frames.
     Silent,
