@@ -11,6 +11,8 @@ use crate::health::{HealthRoute, HealthSource, Reply};
 pub(super) struct PluginsList(Mutex<Option<Made>>);
 
 struct Made {
+    /// How many were made before and kept.
+    number: u64,
     /// Of the states, read before the rest was: it is never newer than they are.
     version: u64,
     at: Instant,
@@ -19,17 +21,32 @@ struct Made {
 
 impl PluginsList {
     pub(super) fn reply(&self, source: &dyn HealthSource, now: Instant) -> Reply {
-        let version = source.states_version();
-        if let Some(made) = &*self.made()
-            && made.version == version
-            && now.saturating_duration_since(made.at) < COUNTS_AGE_MAX
-        {
-            return made.reply.clone();
+        loop {
+            let version = source.states_version();
+            let number = {
+                let made = self.made();
+                match &*made {
+                    Some(made)
+                        if made.version == version
+                            && now.saturating_duration_since(made.at) < COUNTS_AGE_MAX =>
+                    {
+                        return made.reply.clone();
+                    }
+                    Some(made) => made.number + 1,
+                    None => 0,
+                }
+            };
+            // Without the lock, so that nobody waits.
+            let reply = HealthRoute::Plugins.answer(source);
+            let mut made = self.made();
+            if made.as_ref().map_or(0, |made| made.number + 1) == number {
+                *made = Some(Made { number, version, at: now, reply: reply.clone() });
+                return reply;
+            }
+            // Somebody else kept one meanwhile, which may count more than this one: who got that
+            // would see counts go back. It will do for this request, too, unless a state has
+            // changed since.
         }
-        // Without the lock, so that nobody waits; of two that make it at once either will do.
-        let reply = HealthRoute::Plugins.answer(source);
-        *self.made() = Some(Made { version, at: now, reply: reply.clone() });
-        reply
     }
 
     fn made(&self) -> MutexGuard<'_, Option<Made>> {
@@ -51,6 +68,8 @@ mod tests {
     struct Counting {
         version: AtomicU64,
         asked: AtomicU64,
+        /// Asks as well, while it is asked for the first time.
+        list: Option<PluginsList>,
     }
 
     impl HealthSource for Counting {
@@ -59,7 +78,12 @@ mod tests {
         }
 
         fn plugins(&self) -> Vec<PluginReport> {
-            self.asked.fetch_add(1, Relaxed);
+            let before = self.asked.fetch_add(1, Relaxed);
+            if let Some(list) = &self.list
+                && before == 0
+            {
+                list.reply(self, Instant::now());
+            }
             Vec::new()
         }
 
@@ -85,5 +109,16 @@ mod tests {
         assert_eq!([asked(100), asked(150)], [2, 2]);
         source.version.store(7, Relaxed);
         assert_eq!([asked(150), asked(151)], [3, 3]);
+    }
+
+    #[test]
+    fn nobody_sees_an_older_list_after_a_newer_one() {
+        let source = Counting { list: Some(PluginsList::default()), ..Counting::default() };
+        let list = source.list.as_ref().unwrap();
+        list.reply(&source, Instant::now());
+        // The first was overtaken by the second, so the second is what there is.
+        assert_eq!(source.asked.load(Relaxed), 2);
+        let numbers = |list: &PluginsList| list.made().as_ref().map(|made| made.number);
+        assert_eq!(numbers(list), Some(0));
     }
 }
