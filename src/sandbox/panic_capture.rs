@@ -10,7 +10,7 @@ use std::sync::{Arc, LazyLock, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::{Phase, SandboxScope, crash_slots::leave_last_words};
+use super::{Phase, SandboxScope, crash_slots::leave_last_words, memory_guard::uncharged};
 
 /// What is known about a panic.
 #[derive(Debug, Clone)]
@@ -86,6 +86,8 @@ fn caught<R>(phase: Phase, f: impl FnOnce() -> R) -> Result<R, PanicReport> {
 /// Out of line, so that a call that goes well carries none of it.
 #[cold]
 fn report_of(phase: Phase, payload: Box<dyn Any + Send>) -> PanicReport {
+    // What is kept of a panic outlives the session, and is no memory of the plugin's.
+    let own = uncharged();
     let message = message_of(payload.as_ref());
     let recorded = RECORDED.take();
     // Code may have swallowed the recorded panic and raised another one without the hook.
@@ -95,6 +97,7 @@ fn report_of(phase: Phase, payload: Box<dyn Any + Send>) -> PanicReport {
         report.hook_replaced = put_hook_back();
         report
     });
+    drop(own);
     dispose(payload);
     tracing::debug!(%phase, message = %report.message, location = report.location, "caught a panic");
     report
@@ -129,6 +132,8 @@ fn record(info: &PanicHookInfo<'_>) {
     // `try_with`: a thread may panic while its thread-locals are being destroyed.
     let depth = DEPTH.try_with(Cell::get).unwrap_or(0);
     let scope = SandboxScope::current();
+    // As in `report_of`.
+    let _own = uncharged();
     if depth == 0 && scope.is_none() {
         if let Some(previous) = PREVIOUS.get() {
             previous(info);

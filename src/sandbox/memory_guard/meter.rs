@@ -20,6 +20,12 @@ pub(in crate::sandbox) fn charge(tag: Tag) -> Charge {
     Charge { before: switch_to(tag), _stays_on_its_thread: PhantomData }
 }
 
+/// Charges to nobody until the guard is dropped: what follows is the runtime's own.
+#[inline]
+pub(in crate::sandbox) fn uncharged() -> Charge {
+    charge(NOBODY)
+}
+
 impl Drop for Charge {
     #[inline]
     fn drop(&mut self) {

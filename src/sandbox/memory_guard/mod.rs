@@ -25,4 +25,4 @@ mod meter;
 pub use counting_allocator::CountingAllocator;
 pub use memory_account::{MemoryAccount, MemoryUse};
 pub(super) use memory_watch::{Crossing, MemoryWatch};
-pub(super) use meter::{Charge, charge};
+pub(super) use meter::{Charge, charge, uncharged};

@@ -496,3 +496,15 @@ fn resident_bytes() -> u64 {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
     statm.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4 * KIB
 }
+
+#[test]
+fn what_is_kept_of_a_panic_is_no_memory_of_the_plugin() {
+    let sandbox = sandbox();
+    let (scope, account) = limited(&sandbox, "wordy", None);
+    let outcome = sandbox.run_once("wordy", scope, Phase::Run, BOUND, |_| {
+        panic!("{}", "x".repeat(2000));
+    });
+    let fault: RunFault = outcome.map(|()| "no panic").unwrap_err();
+    assert!(fault.to_string().len() > 2000, "{fault}");
+    eventually("everything is settled", || account.own_bytes() == 0);
+}
