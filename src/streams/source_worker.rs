@@ -72,14 +72,13 @@ fn start_later(stream: &Arc<StreamShared>) {
 }
 
 fn drive(stream: &Arc<StreamShared>, seat: &WorkerSeat) {
-    let mut sequence = Sequence::default();
     while !stream.is_stopped() && !seat.stop_requested() {
         // Those of an earlier worker that was given up.
         end_threads(stream);
         let scope = stream.next_opening();
         let _engaged = seat.work_for(scope.clone());
         let end = match open(stream, seat) {
-            Some(source) => run(stream, seat, source, &scope, &mut sequence),
+            Some(source) => run(stream, seat, source, &scope),
             None if seat.is_abandoned() => return,
             None if stream.status().state == SourceState::Failed => End::Lasting,
             None => End::Again,
@@ -145,10 +144,9 @@ fn run(
     seat: &WorkerSeat,
     mut source: Box<dyn ErasedSource>,
     scope: &SandboxScope,
-    sequence: &mut Sequence,
 ) -> End {
     let round = stream.next_round(stream.clock.now());
-    let end = frames(stream, seat, source.as_mut(), scope, sequence, round);
+    let end = frames(stream, seat, source.as_mut(), scope, round);
     close(stream, seat, source);
     end
 }
@@ -158,7 +156,6 @@ fn frames(
     seat: &WorkerSeat,
     source: &mut dyn ErasedSource,
     scope: &SandboxScope,
-    sequence: &mut Sequence,
     mut round: u64,
 ) -> End {
     let live = stream.status().info.is_none_or(|info| info.live);
@@ -185,22 +182,12 @@ fn frames(
         };
         match event {
             SourceEvent::Frame(frame) => {
-                bring(
-                    stream,
-                    SourceDecoder::attach(sequence.number(frame), scope),
-                    round,
-                    &mut stillness,
-                );
+                bring(stream, frame, scope, round, &mut stillness);
                 quiet_since = stream.clock.now();
             }
             SourceEvent::Restarted(frame) => {
                 round = stream.begin_round();
-                bring(
-                    stream,
-                    SourceDecoder::attach(sequence.number(frame), scope),
-                    round,
-                    &mut stillness,
-                );
+                bring(stream, frame, scope, round, &mut stillness);
                 quiet_since = stream.clock.now();
             }
             SourceEvent::Ended if live => {
@@ -221,7 +208,14 @@ fn frames(
 }
 
 /// Hands a frame to every plugin that sees it first.
-fn bring(stream: &Arc<StreamShared>, frame: Frame, round: u64, stillness: &mut Option<Stillness>) {
+fn bring(
+    stream: &Arc<StreamShared>,
+    frame: Frame,
+    scope: &SandboxScope,
+    round: u64,
+    stillness: &mut Option<Stillness>,
+) {
+    let frame = SourceDecoder::attach(stream.number(frame), scope);
     let still =
         stillness.as_mut().and_then(|stillness| stillness.after(&frame, stream.clock.now()));
     let news = stream.update(|status, now| match still {
@@ -324,16 +318,16 @@ fn stalled(quiet: Duration) -> SourceError {
         .hint("check the device and its cable; it is opened again by itself")
 }
 
-/// Numbers frames through every opening of the source, so that a stream's sequence only grows
-/// and keeps the gaps that the source saw.
+/// Numbers frames through every opening of the source, by whichever worker, so that a stream's
+/// sequence only grows and keeps the gaps that the source saw.
 #[derive(Default)]
-struct Sequence {
+pub(super) struct Sequence {
     next: u64,
     source_next: Option<u64>,
 }
 
 impl Sequence {
-    fn number(&mut self, frame: Frame) -> Frame {
+    pub(super) fn number(&mut self, frame: Frame) -> Frame {
         let seen = frame.sequence();
         let gap = match self.source_next {
             Some(expected) if seen > expected => (seen - expected).min(GAP_MAX),

@@ -13,7 +13,8 @@ use super::{
     LatestResult, Listener, MailboxMode, SessionState, SourceState, StatusListener, StreamLimits,
     StreamSpec, StreamStatus,
     feed::{Feed, wiring},
-    session, source_worker,
+    session,
+    source_worker::{self, Sequence},
 };
 use crate::{
     lifecycle::Cause,
@@ -53,12 +54,14 @@ struct StreamParts {
     status: StreamStatus,
     backoff: Backoff,
     lost_at: Option<Instant>,
+    sequence: Sequence,
     newest: Option<Frame>,
     /// What the source as it was opened last is charged to.
     account: Option<MemoryAccount>,
     source_worker: Option<Worker>,
     sessions_open: usize,
     stopped: bool,
+    stopped_at: Option<Instant>,
 }
 
 /// Everything about a stream at one moment.
@@ -131,11 +134,13 @@ impl Stream {
             status: StreamStatus::new(spec.clock.now()),
             backoff: Backoff::new(spec.limits.backoff, &spec.name),
             lost_at: None,
+            sequence: Sequence::default(),
             newest: None,
             account: None,
             source_worker: None,
             sessions_open: feeds.len(),
             stopped: false,
+            stopped_at: None,
         };
         let shared = Arc::new(StreamShared {
             name: Arc::from(spec.name.as_str()),
@@ -263,6 +268,7 @@ impl Stream {
             let mut parts = self.0.parts();
             parts.stopped = true;
             parts.source_worker.iter().for_each(Worker::stop);
+            parts.stopped_at.get_or_insert_with(Instant::now);
         }
         self.0.changed.notify_all();
         for feed in &self.0.feeds {
@@ -272,15 +278,21 @@ impl Stream {
         }
     }
 
-    /// Waits for every worker to end, at most `limit` for all of them; who hasn't by then is
-    /// abandoned.
+    /// Waits for every worker to end, at most until `limit` after [`stop`](Self::stop); who hasn't
+    /// by then is abandoned. A source is waited for a second at most, whatever its driver does.
     pub fn join(&self, limit: Duration) {
-        let mut workers: Vec<Worker> = self.0.feeds.iter().filter_map(Feed::take_worker).collect();
-        workers.extend(self.0.parts().source_worker.take());
-        workers.iter().for_each(Worker::stop);
-        let end = Instant::now() + limit;
-        for worker in workers {
-            if !worker.join_within(end.saturating_duration_since(Instant::now())) {
+        let sessions: Vec<Worker> = self.0.feeds.iter().filter_map(Feed::take_worker).collect();
+        let (source, stopped_at) = {
+            let mut parts = self.0.parts();
+            (parts.source_worker.take(), parts.stopped_at.unwrap_or_else(Instant::now))
+        };
+        let source = source.into_iter().map(|worker| (worker, limit.min(SOURCE_STOPS_WITHIN)));
+        let sessions = sessions.into_iter().map(|worker| (worker, limit));
+        // All are told before any is waited for.
+        let workers: Vec<_> = source.chain(sessions).collect();
+        workers.iter().for_each(|(worker, _)| worker.stop());
+        for (worker, limit) in workers {
+            if !worker.join_within(limit.saturating_sub(stopped_at.elapsed())) {
                 tracing::warn!(stream = self.name(), "a worker did not end in time");
             }
         }
@@ -321,6 +333,11 @@ impl StreamShared {
             (self.on_change)(&self.name, &status);
         }
         result
+    }
+
+    /// The frame with the number that it has in the stream.
+    pub(super) fn number(&self, frame: Frame) -> Frame {
+        self.parts().sequence.number(frame)
     }
 
     pub(super) fn keep_newest(&self, frame: &Frame) {
@@ -428,5 +445,8 @@ pub(super) fn source_scope(stream: &Arc<str>, opening: u64) -> SandboxScope {
     SandboxScope::new(format!("source:{stream}"), Some(stream.clone()), opening)
 }
 
+/// After which a source that was asked to end is waited for no longer; the rest of a second is for
+/// whatever else the end of a stream takes.
+const SOURCE_STOPS_WITHIN: Duration = Duration::from_millis(900);
 /// A loss of the source that lasts longer ends the sessions.
 const SESSION_OUTLIVES: Duration = Duration::from_secs(5);

@@ -83,14 +83,12 @@ impl StreamsRegistry {
         drop(before);
     }
 
-    /// Ends every stream: all are asked first, then waited for, at most `limit` for all of them.
+    /// Ends every stream: all are asked first, then waited for, at most for `limit` in all.
     pub fn stop(&self, limit: Duration) {
         let streams = self.snapshot();
-        let end = Instant::now() + limit;
         streams.values().for_each(|stream| stream.stop());
-        for stream in streams.values() {
-            stream.join(end.saturating_duration_since(Instant::now()));
-        }
+        // Each counts from when it was asked.
+        streams.values().for_each(|stream| stream.join(limit));
     }
 
     fn snapshot(&self) -> Arc<ByName> {

@@ -30,6 +30,9 @@ pub(crate) struct Scripted(Script);
 /// A session of it, which says when it is dropped.
 pub(crate) struct ScriptedSession(Arc<dyn Fn() + Send + Sync>);
 
+/// The same, but it wants the JSON of an earlier plugin, and gives regions.
+pub(crate) struct Following(Scripted);
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Config {
@@ -156,6 +159,36 @@ impl Plugin for Scripted {
 impl Drop for ScriptedSession {
     fn drop(&mut self) {
         (self.0)();
+    }
+}
+
+impl Plugin for Following {
+    type Config = Config;
+    type Session = ScriptedSession;
+
+    fn manifest() -> Manifest {
+        Manifest::new("following", "Following", "1.2.3", "does what a test says, after another")
+            .tool(Tool::new("do", "Do", "does it"))
+            .stream_tool("do")
+            .consumes(OutputKind::Json)
+            .produces(OutputKind::Regions)
+    }
+
+    fn init(config: Config, host: &Host) -> Result<Self, InitError> {
+        Scripted::init(config, host).map(Self)
+    }
+
+    fn open(&self, stream: &StreamInfo, host: &Host) -> Result<ScriptedSession, CallError> {
+        self.0.open(stream, host)
+    }
+
+    fn run(
+        &self,
+        session: &mut ScriptedSession,
+        request: &Request,
+        call: &CallContext,
+    ) -> Result<Response, CallError> {
+        self.0.run(session, request, call)
     }
 }
 

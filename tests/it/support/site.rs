@@ -17,7 +17,12 @@ use keepsight_contract::{Pace, PluginRegistration, SourceRegistration, registere
 use keepsight_fault_injector::FaultInjector;
 use serde_json::Value;
 
-use super::{client, gate::LONGEST, scripted::Scripted, test_source::TestSource};
+use super::{
+    client,
+    gate::LONGEST,
+    scripted::{Following, Scripted},
+    test_source::TestSource,
+};
 
 /// A running process of the test's configuration, on a port of its own on loopback.
 pub(crate) struct Site {
@@ -65,6 +70,7 @@ impl Setup {
 pub(crate) fn catalog() -> Catalog {
     let plugins = [
         PluginRegistration::of::<Scripted>("test-scripted"),
+        PluginRegistration::of::<Following>("test-scripted"),
         PluginRegistration::of::<FaultInjector>("keepsight-fault-injector"),
     ];
     let sources = [SourceRegistration::of::<TestSource>("test-source", &["test"])];
