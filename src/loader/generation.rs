@@ -1,5 +1,4 @@
 use std::{
-    mem::ManuallyDrop,
     sync::{
         Arc, Weak,
         atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed},
@@ -11,7 +10,7 @@ use keepsight_contract::ErasedPlugin;
 use serde_json::Value;
 
 use super::{Fault, PluginInstance};
-use crate::sandbox::{Phase, RunFault, Sandbox, SandboxScope};
+use crate::sandbox::{RunFault, Sandbox, SandboxScope};
 
 /// One built plugin. Sessions hold it; when the instance is built anew they let go of it.
 pub struct Generation {
@@ -83,9 +82,6 @@ impl Generation {
 impl Drop for Generation {
     fn drop(&mut self) {
         let Some(plugin) = self.plugin.take() else { return };
-        // Should there be no thread for it, the closure goes unrun, and the plugin is leaked.
-        let plugin = ManuallyDrop::new(plugin);
-        let limit = self.close_limit;
         let (owner, number) = (self.owner.clone(), self.number);
         let ended_badly = move |fault: &RunFault| {
             tracing::warn!(%fault, "a plugin instance did not end well");
@@ -93,26 +89,6 @@ impl Drop for Generation {
                 instance.note_fault(Fault::caught(fault, None), number);
             }
         };
-        let worker = self.sandbox.spawn_worker(
-            &format!("{}-drop", self.scope.instance()),
-            self.scope.clone(),
-            {
-                let ended_badly = ended_badly.clone();
-                move |fault| ended_badly(&fault)
-            },
-            move |seat| {
-                let dropped =
-                    seat.run(Phase::Close, limit, move |_| drop(ManuallyDrop::into_inner(plugin)));
-                // One that was given up has been told.
-                if let Err(fault) = dropped
-                    && !seat.is_abandoned()
-                {
-                    ended_badly(&fault);
-                }
-            },
-        );
-        if let Err(fault) = worker {
-            tracing::warn!(%fault, "no thread to drop a plugin instance on; it is leaked");
-        }
+        self.sandbox.drop_foreign(self.scope.clone(), self.close_limit, plugin, ended_badly);
     }
 }

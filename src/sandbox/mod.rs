@@ -50,6 +50,7 @@ mod abandoned_threads;
 mod call_slot;
 mod containment;
 mod crash_slots;
+mod deferred_drops;
 mod idle_class;
 mod memory_guard;
 mod panic_capture;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use keepsight_contract::CallContext;
 
 use super::abandoned_threads::AbandonedThreads;
+use super::deferred_drops::DeferredDrops;
 use super::{
     AbandonedCount, CrashSlots, MemoryAccount, Phase, RunFault, SandboxScope, Watchdog, Worker,
     WorkerSeat, install_panic_hook,
@@ -19,6 +20,7 @@ pub struct Sandbox {
     limits: SandboxLimits,
     watchdog: Arc<Watchdog>,
     abandoned: AbandonedThreads,
+    deferred: DeferredDrops,
     crash_slots: Arc<CrashSlots>,
 }
 
@@ -49,7 +51,8 @@ impl Sandbox {
         install_panic_hook();
         let watchdog = Watchdog::start().expect("a process that starts can have a second thread");
         let (abandoned, crash_slots) = (AbandonedThreads::default(), CrashSlots::in_memory());
-        Arc::new(Self { limits, watchdog, abandoned, crash_slots })
+        let deferred = DeferredDrops::default();
+        Arc::new(Self { limits, watchdog, abandoned, deferred, crash_slots })
     }
 
     /// Starts one named thread, which owns whatever `body` makes, and hands it its
@@ -158,6 +161,10 @@ impl Sandbox {
 
     pub(super) fn abandoned(&self) -> &AbandonedThreads {
         &self.abandoned
+    }
+
+    pub(super) fn deferred(&self) -> &DeferredDrops {
+        &self.deferred
     }
 }
 

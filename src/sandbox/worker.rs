@@ -395,11 +395,16 @@ impl Seat {
         let mut end = lock(&self.end);
         end.native = None;
         end.ended = true;
-        if end.counted_abandoned {
+        let returned = end.counted_abandoned;
+        if returned {
             self.sandbox.abandoned().reclaim(self.scope.instance());
             tracing::info!("an abandoned thread returned");
         }
         self.ended.notify_all();
+        drop(end);
+        if returned {
+            self.sandbox.drop_deferred();
+        }
     }
 
     /// Begins a call, with the token that cancels this call and no other.
@@ -472,6 +477,8 @@ impl Seat {
             if end.ended {
                 // It returned between the slot's decision and here.
                 self.sandbox.abandoned().reclaim(self.scope.instance());
+                drop(end);
+                self.sandbox.drop_deferred();
             } else {
                 end.counted_abandoned = true;
                 if let Some(native) = end.native {

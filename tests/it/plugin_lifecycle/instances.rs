@@ -11,7 +11,7 @@ use std::{
 use keepsight_contract::{CallError, InitError, Response};
 use serde_json::json;
 
-use crate::support::{Gate, Script, Site, gate::LONGEST};
+use crate::support::{Gate, Script, Site, client::get, gate::LONGEST};
 
 fn start(script: &str) -> Site {
     let site = Site::start(&format!(
@@ -203,4 +203,40 @@ fn a_failed_plugin_with_a_stream_attached_is_reloaded() {
     assert_eq!(site.post("/v1/plugins/p/reload", "").0, 200);
     let health = site.await_state("p", "RUNNING");
     assert_eq!((&health["quarantined"], &health["generation"]), (&json!(false), &json!(6)));
+}
+
+#[test]
+fn an_instance_that_ends_while_its_threads_are_abandoned_is_dropped_once_one_returns() {
+    let (gate, dropped) = (Gate::default(), Arc::new(AtomicU64::new(0)));
+    let (held, count) = (gate.clone(), dropped.clone());
+    Script::default()
+        .run(move |_, _| {
+            held.wait();
+            Ok(Response::new())
+        })
+        .on_drop(move || {
+            count.fetch_add(1, SeqCst);
+        })
+        .named("dropped-late");
+    let site = Site::start(
+        "[runtime.limits]
+         call = \"50ms\"
+         [plugins.it]
+         use = \"scripted\"
+         config = { script = \"dropped-late\" }
+         restart = { budget = 9, window = \"1ms\", backoff = [\"1ms\", \"1ms\"] }",
+    );
+    site.await_state("it", "INITIALIZED");
+    let abandoned = || {
+        let metrics = get(site.address(), "/metrics").body;
+        String::from_utf8(metrics).unwrap().contains("keepsight_abandoned_workers 3\n")
+    };
+    // Three is as many as an instance may have.
+    while !abandoned() {
+        site.run_tool("it", "do", &json!({}));
+    }
+    site.post("/v1/plugins/it/reload", "");
+    assert_eq!(dropped.load(SeqCst), 0, "it has no thread for that");
+    gate.open();
+    site.await_health("it", |_| dropped.load(SeqCst) > 0);
 }

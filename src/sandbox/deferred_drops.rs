@@ -1,0 +1,109 @@
+//! What has to be dropped on a worker whose instance may have none at the moment.
+
+use std::{
+    collections::VecDeque,
+    mem::ManuallyDrop,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use super::{Phase, RunFault, Sandbox, SandboxScope, Worker};
+
+/// Waits until one of the abandoned threads in the way has returned. Bounded: what finds no room
+/// is leaked, as all of it is when the process ends before.
+#[derive(Default)]
+pub(super) struct DeferredDrops(Mutex<VecDeque<DeferredDrop>>);
+
+/// One thing to drop, and where. Unless [run](Self::run), the thing is leaked.
+struct DeferredDrop {
+    scope: SandboxScope,
+    limit: Duration,
+    foreign: ManuallyDrop<Box<dyn Foreign>>,
+    ended_badly: EndedBadly,
+}
+
+type EndedBadly = Arc<dyn Fn(&RunFault) + Send + Sync>;
+
+/// Anything that foreign code made.
+trait Foreign: Send {}
+impl<T: Send> Foreign for T {}
+
+impl Sandbox {
+    /// Drops something that foreign code made, on a worker of its own and within `limit`; waits
+    /// for nothing. While the instance has as many abandoned threads as it may have, the drop
+    /// waits for one of them to return. `ended_badly` is told of a panic and of a time-out.
+    pub fn drop_foreign<T: Send + 'static>(
+        self: &Arc<Self>,
+        scope: SandboxScope,
+        limit: Duration,
+        foreign: T,
+        ended_badly: impl Fn(&RunFault) + Send + Sync + 'static,
+    ) {
+        let foreign: Box<dyn Foreign> = Box::new(foreign);
+        let foreign = ManuallyDrop::new(foreign);
+        let ended_badly: EndedBadly = Arc::new(ended_badly);
+        self.drop_or_defer(DeferredDrop { scope, limit, foreign, ended_badly });
+    }
+
+    /// An abandoned thread has returned: what waited for that goes on.
+    pub(super) fn drop_deferred(self: &Arc<Self>) {
+        let waiting = std::mem::take(&mut *self.deferred().lock());
+        for drop in waiting {
+            self.drop_or_defer(drop);
+        }
+    }
+
+    fn drop_or_defer(self: &Arc<Self>, drop: DeferredDrop) {
+        let instance = drop.scope.instance().clone();
+        {
+            // Under the lock, so that no thread returns unnoticed between the two.
+            let mut waiting = self.deferred().lock();
+            if let Err(fault) = self.abandoned().admit(&instance, self.limits()) {
+                if waiting.len() < WAITING_MAX {
+                    tracing::debug!(%instance, %fault, "a plugin instance is dropped later");
+                    waiting.push_back(drop);
+                } else {
+                    tracing::warn!(%instance, %fault, "a plugin instance is leaked");
+                }
+                return;
+            }
+        }
+        let DeferredDrop { scope, limit, foreign, ended_badly } = drop;
+        let name = format!("{instance}-drop");
+        let given_up = ended_badly.clone();
+        // Admitted above. Should the system have no thread, the closure goes unrun, and what it
+        // holds is leaked.
+        let worker = Worker::spawn(
+            self.clone(),
+            &name,
+            scope,
+            Box::new(move |fault| given_up(&fault)),
+            move |seat| {
+                let foreign = move |_: &_| std::mem::drop(ManuallyDrop::into_inner(foreign));
+                // Whoever owns one that was given up was told.
+                if let Err(fault) = seat.run(Phase::Close, limit, foreign)
+                    && !seat.is_abandoned()
+                {
+                    ended_badly(&fault);
+                }
+            },
+        );
+        if let Err(fault) = worker {
+            tracing::warn!(%fault, "no thread to drop a plugin instance on; it is leaked");
+        }
+    }
+}
+
+impl std::fmt::Debug for DeferredDrops {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "DeferredDrops({})", self.lock().len())
+    }
+}
+
+impl DeferredDrops {
+    fn lock(&self) -> MutexGuard<'_, VecDeque<DeferredDrop>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+const WAITING_MAX: usize = 64;
