@@ -34,11 +34,15 @@ test: setup-tests ## check and test everything that needs neither camera, GPU no
 	@cat $(CONTAINED)
 
 bench: setup ## measure everything that needs no GPU
-	cargo bench --locked --bench sandbox --bench memory --bench http
+	cargo bench --locked --bench sandbox --bench memory --bench http --bench frames
 	cargo bench --locked -p keepsight-video-tracker --bench preprocess --bench associate
 
 gpu-bench: setup ## measure the kernels on this machine's GPU
 	cargo bench --locked -p keepsight-video-tracker --bench preprocess
+
+# Freed memory goes back to the system at once, so that what is resident is what is held.
+soak: setup ## let everything go wrong at random for MINUTES=n, and hold what is counted against what was asked (SEED=n repeats a run)
+	MALLOC_MMAP_THRESHOLD_=65536 MALLOC_ARENA_MAX=4 MINUTES=$(or $(MINUTES),10) cargo run --release --locked --no-default-features --features scene,frame-stats --example soak
 
 camera-test: setup ## run the release binary beside a real V4L2 camera, in a small virtual machine
 	cargo build --release --locked
@@ -76,4 +80,4 @@ setup-tests:
 	@tests/setup.sh $(BUILD_PACKAGES) $(TEST_PACKAGES)
 	@tests/setup.sh $(PROGRAM_PACKAGES) || echo "tests that need $(PROGRAM_PACKAGES) are skipped" >&2
 
-.PHONY: help run test bench gpu-bench camera-test rtsp-test loom uncontained miri deny dist setup setup-tests
+.PHONY: help run test bench gpu-bench soak camera-test rtsp-test loom uncontained miri deny dist setup setup-tests
