@@ -52,6 +52,8 @@ mod geometry;
 mod host;
 mod manifest;
 mod metrics;
+#[cfg(any(test, fuzzing))]
+pub mod oracles;
 mod output_target;
 mod outputs;
 mod plugin;

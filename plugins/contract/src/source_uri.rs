@@ -208,6 +208,8 @@ mod tests {
         let uri: SourceUri = "rtsp://cam:secret@192.0.2.40/stream2".parse().unwrap();
         assert_eq!(uri.redacted(), "rtsp://cam:***@192.0.2.40/stream2");
         assert!(!format!("{uri:?}").contains("secret"));
+        let odd: SourceUri = "rtsp://cam:sec//ret@x@192.0.2.40/stream2".parse().unwrap();
+        assert_eq!(odd.redacted(), "rtsp://cam:***@192.0.2.40/stream2");
         let plain: SourceUri = "rtsp://192.0.2.40:554/stream2".parse().unwrap();
         assert_eq!(plain.redacted(), plain.to_string());
         for (text, shown) in [
