@@ -63,7 +63,7 @@ impl AviReader {
 }
 
 impl<R: Read + Seek> AviReader<R> {
-    fn new(input: R, length: u64, path: &Path) -> Result<Self, FileError> {
+    pub(crate) fn new(input: R, length: u64, path: &Path) -> Result<Self, FileError> {
         let mut reader = Self {
             path: path.to_owned(),
             input,
@@ -119,7 +119,9 @@ impl<R: Read + Seek> AviReader<R> {
         self.input.seek(SeekFrom::Start(0)).map_err(FileError::io(&self.path))?;
         self.position = 0;
         self.streams = 0;
+        self.current = None;
         self.video = None;
+        self.unreadable.clear();
         self.frames = 0;
         self.read_headers()
     }
@@ -238,7 +240,7 @@ impl<R: Read + Seek> AviReader<R> {
     /// A chunk's bytes; its size has been held against a limit before.
     fn payload(&mut self, chunk: &Chunk) -> Result<Vec<u8>, FileError> {
         // Memory for what the file has, not for what it claims.
-        if u64::from(chunk.bytes) > self.length - self.position {
+        if u64::from(chunk.bytes) > self.remaining() {
             return Err(self.truncated(chunk.offset));
         }
         let mut bytes = vec![0; chunk.bytes as usize];
@@ -247,8 +249,13 @@ impl<R: Read + Seek> AviReader<R> {
         Ok(bytes)
     }
 
+    /// Bytes ahead. A file that grew since it was opened may have been read beyond its end of then.
+    fn remaining(&self) -> u64 {
+        self.length.saturating_sub(self.position)
+    }
+
     fn skip(&mut self, chunk: &Chunk) -> Result<(), FileError> {
-        if u64::from(chunk.bytes) > self.length - self.position {
+        if u64::from(chunk.bytes) > self.remaining() {
             return Err(self.truncated(chunk.offset));
         }
         self.advance(i64::from(chunk.bytes))?;

@@ -21,6 +21,8 @@ mod avi_reader;
 mod error;
 mod film;
 mod natural_order;
+#[cfg(any(test, fuzzing))]
+pub mod oracles;
 mod picture_folder;
 mod seqinfo;
 mod settings;

@@ -166,3 +166,46 @@ fn flipped_bits_never_panic() {
     }
     assert!(outcomes[0] > 100 && outcomes[1] > 100, "{outcomes:?}");
 }
+
+#[test]
+fn a_film_that_still_grows_is_read_up_to_where_it_ended() {
+    let bytes = film(25.0, &jpegs(4));
+    let whole = read(&bytes).0.len();
+    for length in 12..bytes.len() as u64 {
+        let opened = AviReader::new(Cursor::new(&bytes[..]), length, Path::new("film.avi"));
+        let Ok(mut reader) = opened else { continue };
+        let frames = std::iter::from_fn(|| reader.next().ok().flatten()).count();
+        assert!(frames <= whole);
+    }
+}
+
+#[test]
+fn a_film_that_loops_forgets_its_last_round() {
+    // An unreadable stream in front: its header, then its format.
+    let mut other = b"strh".to_vec();
+    other.extend(56u32.to_le_bytes());
+    other.extend(b"vidsH264");
+    other.extend([0; 48]);
+    other.extend(b"strf");
+    other.extend(40u32.to_le_bytes());
+    other.extend([0; 16]);
+    other.extend(b"H264");
+    other.extend([0; 20]);
+    let mut bytes = film(25.0, &jpegs(2));
+    let header = position(&bytes, b"strh");
+    bytes.splice(header..header, other);
+    let end = bytes.len() as u32 - 8;
+    bytes[4..8].copy_from_slice(&end.to_le_bytes());
+    // What is a frame of the first stream is one of the second now.
+    for at in 0..bytes.len() - 4 {
+        if &bytes[at..at + 4] == b"00dc" {
+            bytes[at + 1] = b'1';
+        }
+    }
+    let mut reader = open(&bytes).unwrap();
+    for _ in 0..5 {
+        assert_eq!(std::iter::from_fn(|| reader.next().unwrap()).count(), 2);
+        assert_eq!(reader.unreadable, ["H264"]);
+        reader.rewind().unwrap();
+    }
+}
