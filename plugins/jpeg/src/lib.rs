@@ -26,6 +26,8 @@ mod encode;
 mod error;
 mod film;
 mod jpeg_decoder;
+#[cfg(any(test, fuzzing))]
+pub mod oracles;
 pub mod overlay;
 mod picture;
 

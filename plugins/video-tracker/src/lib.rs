@@ -10,6 +10,8 @@
 pub mod associate;
 pub mod detect;
 pub mod mot_text;
+#[cfg(any(test, fuzzing))]
+pub mod oracles;
 pub mod preprocess;
 
 mod plugin;

@@ -26,6 +26,8 @@ pub use description::{Family, ModelDescription};
 pub use detector::{DetectError, DetectOptions, DetectScratch, DetectTimes, Detector};
 pub use model_error::ModelError;
 pub use model_file::ModelFile;
+#[cfg(any(test, fuzzing))]
+pub(crate) use onnx_outline::check as outline_of;
 
 #[cfg(test)]
 mod onnx_fixture;

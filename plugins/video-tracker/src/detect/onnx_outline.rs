@@ -7,7 +7,7 @@
 
 /// # Errors
 /// What is wrong, for a person.
-pub(super) fn check(model: &[u8]) -> Result<(), String> {
+pub(crate) fn check(model: &[u8]) -> Result<(), String> {
     let mut has_graph = false;
     walk(model, |field, bytes| {
         if field != MODEL_GRAPH {
