@@ -8,6 +8,8 @@
 //! Not here: who decides what a plugin does. A [`Backend`] answers; this module knows how to ask.
 
 mod answer_body;
+#[cfg(any(test, fuzzing))]
+mod arguments_oracle;
 mod backend;
 mod connection;
 mod event_log;
@@ -22,6 +24,7 @@ mod openapi;
 mod plugins_api;
 mod plugins_list;
 mod request_handler;
+#[cfg(any(test, fuzzing))]
 mod request_oracle;
 mod routes;
 mod schemas;
@@ -33,9 +36,12 @@ mod streams_api;
 mod worded_errors;
 mod write_deadline;
 
+#[cfg(any(test, fuzzing))]
+pub use arguments_oracle::check_arguments;
 pub use backend::{Backend, LatestResult};
 pub use event_log::{EventKind, EventLog};
 pub use http_server::{Drained, HttpServer, ServeError};
+#[cfg(any(test, fuzzing))]
 pub use request_oracle::check_request;
 
 pub use crate::{

@@ -80,12 +80,9 @@ pub(super) fn manifest(backend: &dyn Backend, plugin: &str) -> Reply {
 
 /// Runs a tool. Takes as long as the call does: for a thread that may wait.
 pub(super) fn run(backend: &dyn Backend, plugin: &str, tool: &str, body: &[u8]) -> Reply {
-    let RunBody { args } = match serde_json::from_slice(body) {
-        Ok(body) => body,
-        Err(error) => {
-            let detail = format!("the body is not {{\"args\": {{…}}}}: {error}");
-            return Reply::detail(StatusCode::UNPROCESSABLE_ENTITY, detail);
-        }
+    let args = match arguments(body) {
+        Ok(args) => args,
+        Err(reply) => return reply,
     };
     match call(backend, plugin, tool, args) {
         // Clients ask for a plugin by the instance's name and get that name back.
@@ -97,6 +94,14 @@ pub(super) fn run(backend: &dyn Backend, plugin: &str, tool: &str, body: &[u8]) 
         }),
         Err(error) => error.reply(),
     }
+}
+
+/// The arguments in a call's body.
+pub(super) fn arguments(body: &[u8]) -> Result<Map<String, Value>, Reply> {
+    serde_json::from_slice(body).map(|RunBody { args }| args).map_err(|error| {
+        let detail = format!("the body is not {{\"args\": {{…}}}}: {error}");
+        Reply::detail(StatusCode::UNPROCESSABLE_ENTITY, detail)
+    })
 }
 
 fn call(
@@ -124,8 +129,7 @@ fn call(
             retry_after: report.next_attempt_in,
         });
     }
-    let session = args.remove("session").map(session_name).transpose()?;
-    let frame = args.remove("frame_base64").map(picture).transpose()?;
+    let (session, frame) = session_and_frame(&mut args)?;
     let call = ToolCall { tool: tool.to_owned(), args: Value::Object(args), frame, session };
     backend.run_tool(plugin, call)
 }
@@ -136,6 +140,15 @@ pub(super) fn reload(backend: &dyn Backend, plugin: &str) -> Reply {
         Ok(()) => Reply::ok(&json!({ "status": "reloaded", "plugin": plugin })),
         Err(error) => error.reply(),
     }
+}
+
+/// Takes out of the arguments what isn't the plugin's: the session's name and the picture.
+pub(super) fn session_and_frame(
+    args: &mut Map<String, Value>,
+) -> Result<(Option<SessionName>, Option<Frame>), ToolError> {
+    let session = args.remove("session").map(session_name).transpose()?;
+    let frame = args.remove("frame_base64").map(picture).transpose()?;
+    Ok((session, frame))
 }
 
 /// The session that a call belongs to.

@@ -46,7 +46,7 @@ impl Config {
             .parse()
             .map_err(|()| ConfigError::ListenAddress { listen: listen.to_owned() })?;
         self.server.listen = address;
-        self.server = self.server.checked()?;
+        self.server = self.server.checked(None)?;
         Ok(self)
     }
 }

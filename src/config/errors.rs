@@ -124,11 +124,14 @@ pub enum ConfigError {
     },
     /// The server would be reachable from elsewhere without a key.
     #[error(
-        "listening on {listen} needs a key, for others could reach it: set key = \
+        "{}listening on {listen} needs a key, for others could reach it: set key = \
          \"${{KEEPSIGHT_KEY}}\" under [server] in keepsight.toml and that variable in the \
-         environment, or listen on 127.0.0.1"
+         environment, or listen on 127.0.0.1",
+        place.as_ref().map(|place| format!("{place}: ")).unwrap_or_default()
     )]
     ListenWithoutKey {
+        /// Where the file says so; `None` where the command line does.
+        place: Option<Place>,
         /// The address asked for.
         listen: SocketAddr,
     },
@@ -138,6 +141,25 @@ pub enum ConfigError {
         /// What was given.
         listen: String,
     },
+}
+
+impl ConfigError {
+    /// Where in the file it is; `None` where no file is to blame, or all of it.
+    pub fn place(&self) -> Option<&Place> {
+        match self {
+            Self::Syntax { place, .. }
+            | Self::Version { place, .. }
+            | Self::UnknownKey { place, .. }
+            | Self::MissingKey { place, .. }
+            | Self::WrongType { place, .. }
+            | Self::Invalid { place, .. }
+            | Self::UndefinedPlugin { place, .. }
+            | Self::MissingPlugin { place, .. }
+            | Self::MissingVariable { place, .. } => Some(place),
+            Self::ListenWithoutKey { place, .. } => place.as_ref(),
+            Self::Read { .. } | Self::ListenAddress { .. } => None,
+        }
+    }
 }
 
 impl fmt::Display for Place {

@@ -13,6 +13,8 @@ mod defaults;
 mod document;
 mod errors;
 mod model;
+#[cfg(any(test, fuzzing))]
+mod oracle;
 mod parse;
 mod secret;
 mod section;
@@ -23,6 +25,8 @@ pub use model::{
     Config, Keep, LostContainment, Mode, OutputConfig, PluginConfig, RestartPolicy, RuntimeConfig,
     RuntimeLimits, ServerConfig, ServerLimits, StreamConfig,
 };
+#[cfg(any(test, fuzzing))]
+pub use oracle::check_configuration;
 pub use secret::{Secret, Settings};
 
 #[cfg(test)]

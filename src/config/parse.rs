@@ -10,7 +10,7 @@ use toml::de::DeTable;
 
 use super::{
     document::{Document, Environment},
-    errors::{ConfigError, nearest},
+    errors::{ConfigError, Place, nearest},
     model::{
         Config, Keep, LostContainment, Mode, OutputConfig, PluginConfig, RuntimeConfig,
         ServerConfig, ServerLimits, StreamConfig,
@@ -67,9 +67,9 @@ impl ServerConfig {
 
     /// # Errors
     /// [`ConfigError::ListenWithoutKey`] where others could reach the server and need no key.
-    pub(super) fn checked(self) -> Result<Self, ConfigError> {
+    pub(super) fn checked(self, place: Option<Place>) -> Result<Self, ConfigError> {
         if !self.listen.ip().is_loopback() && self.key.is_none() {
-            return Err(ConfigError::ListenWithoutKey { listen: self.listen });
+            return Err(ConfigError::ListenWithoutKey { place, listen: self.listen });
         }
         Ok(self)
     }
@@ -116,7 +116,7 @@ fn server(root: &Section<'_>) -> Result<ServerConfig, ConfigError> {
         server.allowed_hosts.push(text.to_ascii_lowercase());
     }
     server_limits(&section, &mut server.limits)?;
-    server.checked()
+    server.checked(section.written("listen").map(|written| written.place))
 }
 
 fn server_limits(server: &Section<'_>, limits: &mut ServerLimits) -> Result<(), ConfigError> {
@@ -209,10 +209,11 @@ fn plugins(root: &Section<'_>) -> Result<BTreeMap<String, PluginConfig>, ConfigE
     for (name, section) in root.named_sections("plugins", &known)? {
         let named = section.text("use")?;
         let place = named.as_ref().map_or_else(|| section.place(), |named| named.place.clone());
+        let shown = named.as_ref().map_or(&name[..], |named| named.value.shown()).to_owned();
         let id = named.map_or_else(|| name.clone(), |named| named.value.expose().to_owned());
         if !available.contains(&id.as_str()) {
             let nearest = nearest(&id, available.iter().copied());
-            return Err(ConfigError::MissingPlugin { place, plugin: id, nearest });
+            return Err(ConfigError::MissingPlugin { place, plugin: shown, nearest });
         }
         let mut plugin = PluginConfig::new(id);
         set(&mut plugin.critical, section.flag("critical")?);
@@ -272,7 +273,8 @@ fn streams(
             if !instances.contains_key(&id) {
                 let nearest = nearest(&id, instances.keys().map(String::as_str));
                 let (place, stream) = (plugin.place, name);
-                return Err(ConfigError::UndefinedPlugin { place, stream, plugin: id, nearest });
+                let plugin = plugin.value.shown().to_owned();
+                return Err(ConfigError::UndefinedPlugin { place, stream, plugin, nearest });
             }
             if !seen.insert(id.clone()) {
                 let reason = format!("'{id}' is in it twice");

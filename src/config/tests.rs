@@ -453,13 +453,13 @@ fn variables_must_be_set_and_well_written() {
 #[test]
 fn nobody_else_is_served_without_a_key() {
     let expected = expect![[
-        r#"listening on 0.0.0.0:8787 needs a key, for others could reach it: set key = "${KEEPSIGHT_KEY}" under [server] in keepsight.toml and that variable in the environment, or listen on 127.0.0.1"#
+        r#"keepsight.toml:3:10: listening on 0.0.0.0:8787 needs a key, for others could reach it: set key = "${KEEPSIGHT_KEY}" under [server] in keepsight.toml and that variable in the environment, or listen on 127.0.0.1"#
     ]];
     check_refused("[server]\nlisten = \"0.0.0.0:8787\"", expected);
     check_refused(
         "[server]\nlisten = \"[::]:80\"",
         expect![[
-            r#"listening on [::]:80 needs a key, for others could reach it: set key = "${KEEPSIGHT_KEY}" under [server] in keepsight.toml and that variable in the environment, or listen on 127.0.0.1"#
+            r#"keepsight.toml:3:10: listening on [::]:80 needs a key, for others could reach it: set key = "${KEEPSIGHT_KEY}" under [server] in keepsight.toml and that variable in the environment, or listen on 127.0.0.1"#
         ]],
     );
     for own in ["127.0.0.1:8787", "127.1.2.3:1", "[::1]:8787", "localhost:80"] {

@@ -64,6 +64,8 @@ mod worker;
 pub use abandoned_threads::AbandonedCount;
 pub use call_slot::{CallSlot, NotBegun, SlotState, Ticket};
 pub use containment::{ISOLATION, NOT_CONTAINED, NOT_MEASURED, PANIC_STRATEGY};
+#[cfg(any(test, fuzzing))]
+pub use crash_slots::check_crash_slots;
 pub use crash_slots::{CrashSlots, CrashTraces, LastWords, Occupant, OpenError};
 pub use memory_guard::{CountingAllocator, MemoryAccount, MemoryUse};
 pub use panic_capture::{PanicReport, contained, install_panic_hook};

@@ -126,7 +126,7 @@ fn lock(file: &File) -> Result<(), TryLockError> {
     }
 }
 
-fn read(file: &mut File) -> io::Result<CrashTraces> {
+pub(super) fn read(file: &mut impl Read) -> io::Result<CrashTraces> {
     let mut bytes = Vec::new();
     file.take(FILE_BYTES as u64).read_to_end(&mut bytes)?;
     let words: Vec<u64> = bytes
@@ -148,13 +148,19 @@ fn read(file: &mut File) -> io::Result<CrashTraces> {
 /// Writes the whole file, rather than only giving it its length: a page without a block behind it
 /// would end the process when it is touched while the disk is full.
 fn clear(file: &mut File) -> io::Result<()> {
-    let mut words = vec![0; FILE_WORDS];
-    words[0] = MAGIC;
-    words[1..3].copy_from_slice(&boot_id());
-    let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
+    let mut bytes = header();
+    bytes.resize(FILE_BYTES, 0);
     file.rewind()?;
     file.write_all(&bytes)?;
     file.set_len(FILE_BYTES as u64)
+}
+
+/// What a file of this process begins with.
+pub(super) fn header() -> Vec<u8> {
+    let mut words = [0; HEADER_WORDS];
+    words[0] = MAGIC;
+    words[1..3].copy_from_slice(&boot_id());
+    words.iter().flat_map(|word| word.to_ne_bytes()).collect()
 }
 
 /// Which start of the machine this is; zeros where the system doesn't say.

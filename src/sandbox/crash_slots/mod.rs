@@ -15,12 +15,16 @@
 mod crash_file;
 mod last_words;
 mod mapped_words;
+#[cfg(any(test, fuzzing))]
+mod oracle;
 mod slot_words;
 mod worker_slots;
 
 pub use crash_file::{CrashTraces, OpenError};
 pub use last_words::LastWords;
 pub(super) use last_words::leave as leave_last_words;
+#[cfg(any(test, fuzzing))]
+pub use oracle::check_crash_slots;
 pub use slot_words::Occupant;
 pub(super) use worker_slots::CrashSlot;
 pub use worker_slots::CrashSlots;
