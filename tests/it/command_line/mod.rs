@@ -8,6 +8,7 @@ mod hanging;
 mod listings;
 #[cfg(feature = "video-tracker")]
 mod lost_containment;
+mod own_plugins;
 #[cfg(feature = "child-process")]
 mod programs;
 mod running;
