@@ -2,6 +2,7 @@
 
 mod architecture;
 mod command_line;
+mod dependencies;
 mod host_services;
 mod outputs;
 mod plugin_health_api;
