@@ -7,6 +7,10 @@ SHELL := /bin/bash
 BUILD_PACKAGES := gcc libc6-dev libclang-dev
 # What tests need beside that: a Vulkan driver that runs on the CPU, for the GPU kernels.
 TEST_PACKAGES := mesa-vulkan-drivers libvulkan1
+# What fuzzing needs beside that: libFuzzer is built from its C++ sources.
+FUZZ_PACKAGES := g++
+# How long each reader is fuzzed.
+SECONDS ?= 60
 
 # What tests of programs as sources need; without it those are skipped, each saying so.
 PROGRAM_PACKAGES := ffmpeg
@@ -33,7 +37,16 @@ test: setup-tests ## check and test everything that needs neither camera, GPU no
 	cargo test --workspace --locked
 	@cat $(CONTAINED)
 
-bench: setup ## measure everything that needs no GPU
+features: setup ## check the build with no feature, the default ones, each alone, and all
+	tests/features.sh
+
+fuzz: setup-fuzz ## fuzz each reader of bytes from outside for a while (SECONDS=60 TARGETS="avi jpeg")
+	fuzz/run.sh $(SECONDS) $(TARGETS)
+
+bench: setup ## measure everything that needs no GPU, each figure beside its budget
+	cargo build --release --locked
+	CARGO_TARGET_DIR=target/smallest cargo build --release --locked --no-default-features --features scene,frame-stats
+	benches/start-up.sh target/smallest/release/keepsight target/release/keepsight
 	cargo bench --locked --bench sandbox --bench memory --bench http --bench frames
 	cargo bench --locked -p keepsight-video-tracker --bench preprocess --bench associate
 
@@ -70,8 +83,9 @@ deny: ## check licences and sources of all dependencies
 	@command -v cargo-deny >/dev/null || { echo "installing cargo-deny"; cargo install --locked cargo-deny; }
 	cargo deny check bans licenses sources
 
-dist: setup ## build the release binary: target/release/keepsight
+dist: setup ## pack the release binary, its notices, a sample configuration and a systemd unit
 	cargo build --release --locked
+	packaging/dist.sh target/release/keepsight
 
 setup:
 	@tests/setup.sh $(BUILD_PACKAGES)
@@ -80,4 +94,7 @@ setup-tests:
 	@tests/setup.sh $(BUILD_PACKAGES) $(TEST_PACKAGES)
 	@tests/setup.sh $(PROGRAM_PACKAGES) || echo "tests that need $(PROGRAM_PACKAGES) are skipped" >&2
 
-.PHONY: help run test bench gpu-bench soak camera-test rtsp-test loom uncontained miri deny dist setup setup-tests
+setup-fuzz:
+	@tests/setup.sh $(BUILD_PACKAGES) $(FUZZ_PACKAGES)
+
+.PHONY: help run test features fuzz bench gpu-bench soak camera-test rtsp-test loom uncontained miri deny dist setup setup-tests setup-fuzz
