@@ -9,6 +9,13 @@ mod plugin_health_api;
 mod plugin_lifecycle;
 mod plugin_loader;
 mod plugin_sandbox;
+#[cfg(all(
+    feature = "camera",
+    feature = "video-file",
+    feature = "child-process",
+    feature = "scene"
+))]
+mod sources_guide;
 mod streams;
 mod support;
 #[cfg(all(feature = "video-tracker", feature = "scene", feature = "frame-stats"))]

@@ -2,12 +2,22 @@
 
 use keepsight_jpeg::{Picture, decode_picture};
 
-/// The square, `height × width × 3` bytes: scaled so that it covers the picture, cut equally on
-/// both sides of the direction in which it is too large.
-pub(crate) fn background(width: usize, height: usize) -> Vec<u8> {
-    let square = decode_picture(include_bytes!("../assets/background.jpg"))
-        .expect("the bundled picture is whole");
-    cover(&square, width, height)
+/// A picture of the square of which each frame shows a part.
+pub(crate) struct Backdrop {
+    /// Pixels in a row.
+    pub(crate) width: usize,
+    /// Rows of `width × 3` bytes.
+    pub(crate) rgb: Vec<u8>,
+}
+
+impl Backdrop {
+    /// The square: scaled so that it covers `width × height` pixels, cut equally on both sides of
+    /// the direction in which it is too large.
+    pub(crate) fn new(width: usize, height: usize) -> Self {
+        let square = decode_picture(include_bytes!("../assets/background.jpg"))
+            .expect("the bundled picture is whole");
+        Self { width, rgb: cover(&square, width, height) }
+    }
 }
 
 fn cover(picture: &Picture, width: usize, height: usize) -> Vec<u8> {

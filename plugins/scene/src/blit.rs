@@ -1,7 +1,8 @@
 //! Draws a figure, turned and scaled, and counts what of it can be seen.
 
+use crate::background::Backdrop;
 use crate::random::{cosine, sine};
-use crate::sprite::Level;
+use crate::sprite::{LOW_BYTES, Level, Texel};
 
 /// A picture being drawn, and which object each of its pixels shows.
 pub(crate) struct Layers {
@@ -49,9 +50,14 @@ impl Layers {
         }
     }
 
-    /// Begins a picture: the background, and nobody there.
-    pub(crate) fn begin(&mut self, background: &[u8]) {
-        self.rgb.copy_from_slice(background);
+    /// Begins a picture: a part of the backdrop whose first pixel lies at `corner`, and nobody
+    /// there.
+    pub(crate) fn begin(&mut self, backdrop: &Backdrop, corner: [usize; 2]) {
+        let [left, top] = corner;
+        let rows = backdrop.rgb.chunks_exact(backdrop.width * 3).skip(top);
+        for (row, from) in self.rgb.chunks_exact_mut(self.width * 3).zip(rows) {
+            row.copy_from_slice(&from[left * 3..(left + self.width) * 3]);
+        }
         self.owners.fill(0);
         self.seen.clear();
     }
@@ -117,6 +123,18 @@ impl Layers {
             if from >= to {
                 continue;
             }
+            // Of the rows of the figure that are crossed, only what is not transparent.
+            let ends = [v_start + from * v_step, v_start + (to - 1) * v_step].map(|v| v >> 16);
+            let crossed = ends[0].min(ends[1]) as usize..=ends[0].max(ends[1]) as usize + 1;
+            let there = level.rows[crossed].iter();
+            let [first, last] = there
+                .fold([u32::MAX, 0], |[first, last], row| [first.min(row[0]), last.max(row[1])]);
+            let (low, high) = ((i64::from(first) - 1) << 16, i64::from(last) << 16);
+            let (from_u, to_u) = span(u_start - low, u_step, high - low);
+            let (from, to) = (from.max(from_u), to.min(to_u));
+            if first >= last || from >= to {
+                continue;
+            }
             let (mut u, mut v) = (u_start + from * u_step, v_start + from * v_step);
             let start = y * self.width;
             let columns = from as usize..to as usize;
@@ -129,7 +147,7 @@ impl Layers {
                 let at = (v >> 16) as usize * stride + (u >> 16) as usize;
                 let above = &level.texels[at..at + 2];
                 let below = &level.texels[at + stride..at + stride + 2];
-                let (across, down) = ((u >> 8 & 255) as u32, (v >> 8 & 255) as u32);
+                let (across, down) = ((u >> 8 & 255) as Texel, (v >> 8 & 255) as Texel);
                 u += u_step;
                 v += v_step;
                 if above[0] | above[1] | below[0] | below[1] == 0 {
@@ -137,12 +155,19 @@ impl Layers {
                 }
                 let texel =
                     mix(mix(above[0], above[1], across), mix(below[0], below[1], across), down);
-                let opacity = texel >> 24;
-                let rest = 256 - opacity - (opacity >> 7);
-                for (channel, value) in pixel.iter_mut().enumerate() {
-                    let under = (u32::from(*value) * rest) >> 8;
-                    let over = (((texel >> (8 * channel)) & 255) * place.light[channel]) >> 8;
-                    *value = (under + over).min(255) as u8;
+                let lit = |channel: usize| {
+                    (((texel >> (16 * channel)) as u32 & 255) * place.light[channel]) >> 8
+                };
+                let opacity = (texel >> 48) as u32;
+                if opacity == 255 {
+                    // Most of a figure: nothing of what is under it can be seen.
+                    *pixel = [lit(0) as u8, lit(1) as u8, lit(2) as u8];
+                } else {
+                    let rest = 256 - opacity - (opacity >> 7);
+                    for (channel, value) in pixel.iter_mut().enumerate() {
+                        let under = (u32::from(*value) * rest) >> 8;
+                        *value = (under + lit(channel)).min(255) as u8;
+                    }
                 }
                 if opacity >= 128 {
                     if *now > 0 {
@@ -188,26 +213,22 @@ fn span(start: i64, step: i64, end: i64) -> (i64, i64) {
     }
 }
 
-/// All four bytes of two colours mixed: `share` 256ths of `b`. Two bytes are computed at a time,
-/// each with the room of 16 bits.
-fn mix(a: u32, b: u32, share: u32) -> u32 {
-    let low = ((a & 0xff_00ff) * (256 - share) + (b & 0xff_00ff) * share) >> 8 & 0xff_00ff;
-    let high = ((a >> 8 & 0xff_00ff) * (256 - share) + (b >> 8 & 0xff_00ff) * share) & 0xff00_ff00;
-    low | high
+/// Two texels mixed: `share` 256ths of `b`.
+///
+/// It is `a × (256 - share) + b × share`, with one multiplication instead of two. What the
+/// difference borrows from a higher value, the sum gives back: each ends below 65,536.
+fn mix(a: Texel, b: Texel, share: Texel) -> Texel {
+    (a << 8).wrapping_add(b.wrapping_sub(a).wrapping_mul(share)) >> 8 & LOW_BYTES
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sprite::texel;
 
     /// A fully opaque white block.
     fn block(width: u32, height: u32) -> Level {
-        let stride = width as usize + 2;
-        let mut texels = vec![0; stride * (height as usize + 2)];
-        for y in 1..=height as usize {
-            texels[y * stride + 1..y * stride + 1 + width as usize].fill(u32::MAX);
-        }
-        Level { width, height, texels, solid: width * height }
+        Level::new(width, height, &vec![LOW_BYTES; (width * height) as usize])
     }
 
     fn upright(x: f64, y: f64) -> Placement {
@@ -249,7 +270,7 @@ mod tests {
         layers.draw(&block(4, 4), &upright(25.0, 25.0));
         let visible: Vec<u32> = layers.seen().iter().map(|seen| seen.visible).collect();
         assert_eq!(visible, [40, 80 - 16, 16]);
-        layers.begin(&vec![9; 40 * 30 * 3]);
+        layers.begin(&Backdrop { width: 40, rgb: vec![9; 40 * 30 * 3] }, [0, 0]);
         assert!(layers.seen().is_empty() && layers.owners.iter().all(|owner| *owner == 0));
     }
 
@@ -278,8 +299,9 @@ mod tests {
 
     #[test]
     fn mixing_is_between_its_colours() {
-        assert_eq!(mix(0x10ff_0080, 0x20ff_ff00, 0), 0x10ff_0080);
-        assert_eq!(mix(0x1000_0080, 0x2000_8000, 128), 0x1800_4040);
-        assert_eq!(mix(u32::MAX, u32::MAX, 77), u32::MAX);
+        let (a, b) = (texel([0x80, 0, 0xff, 0x10]), texel([0, 0x80, 0, 0x20]));
+        assert_eq!(mix(a, b, 0), a);
+        assert_eq!(mix(a, b, 128), texel([0x40, 0x40, 0x7f, 0x18]));
+        assert_eq!(mix(LOW_BYTES, LOW_BYTES, 77), LOW_BYTES);
     }
 }

@@ -14,6 +14,11 @@
 //! | `frames` | endless | ends after as many |
 //! | `noise` | 2 | standard deviation of the sensor's noise, 0–50 of 255 |
 //! | `format` | `yuyv` | `yuyv`, as cameras give, or `rgb` |
+//! | `figures` | `photographs` | or `shapes`: discs and cards with a pattern; `mixed`: both |
+//! | `turn` | 0 | degrees by which figures turn to either side, 0–180 |
+//! | `background` | `still` | or `moving`: the square passes by as behind a camera that turns |
+//! | `shake` | 0 | pixels by which the camera shakes at most, 0–64 |
+//! | `light` | 0 | share of the light that comes and goes, by clouds and by a switch, 0–0.9 |
 //!
 //! The same parameters give the same bytes, on any machine: whatever is random comes from the
 //! seed and the frame's number, and no function of the system's mathematics library is used.
@@ -23,12 +28,14 @@
 
 mod background;
 mod blit;
+mod camera;
 mod noise;
 mod random;
 mod renderer;
 mod settings;
 mod source;
 mod sprite;
+mod textures;
 mod world;
 mod yuyv;
 

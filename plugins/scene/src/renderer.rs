@@ -2,8 +2,9 @@
 
 use keepsight_contract::{BoundingBox, PixelFormat, Truth, TruthObject};
 
-use crate::background::background;
+use crate::background::Backdrop;
 use crate::blit::{Layers, Placement, Seen};
+use crate::camera::Camera;
 use crate::noise::Noise;
 use crate::settings::Settings;
 use crate::sprite::{Level, Sprite};
@@ -14,7 +15,8 @@ use crate::yuyv::yuyv_from_rgb;
 pub(crate) struct Renderer {
     world: World,
     sprites: Vec<Sprite>,
-    background: Vec<u8>,
+    camera: Camera,
+    backdrop: Backdrop,
     layers: Layers,
     noise: Option<Noise>,
     rate: f64,
@@ -24,10 +26,14 @@ pub(crate) struct Renderer {
 impl Renderer {
     pub(crate) fn new(settings: &Settings) -> Self {
         let (width, height) = (settings.size.width as usize, settings.size.height as usize);
+        let world = World::new(settings.seed, settings.targets, width as f64 / height as f64);
+        let camera = Camera::new(settings);
+        let [columns, rows] = camera.margin();
         Self {
-            world: World::new(settings.seed, settings.targets, width as f64 / height as f64),
+            world: world.with_figures(settings.figures, settings.turn),
             sprites: Sprite::all(),
-            background: background(width, height),
+            backdrop: Backdrop::new(width + columns, height + rows),
+            camera,
             layers: Layers::new(width, height),
             noise: Noise::new(settings.seed, settings.noise),
             rate: settings.rate,
@@ -38,16 +44,18 @@ impl Renderer {
     /// The pixels of frame `sequence` in the scene's format, rows without padding, and the truth
     /// about them.
     pub(crate) fn render(&mut self, sequence: u64) -> (Vec<u8>, Truth) {
-        let poses = self.world.poses(sequence as f64 / self.rate);
+        let seconds = sequence as f64 / self.rate;
+        let poses = self.world.poses(seconds);
         let (width, height) = (self.layers.width as f64, self.layers.height as f64);
-        self.layers.begin(&self.background);
+        self.layers.begin(&self.backdrop, self.camera.corner(seconds));
+        let [right, down] = self.camera.shift(seconds);
         let mut whole = Vec::with_capacity(poses.len());
         for pose in &poses {
             let pixels = pose.height * height;
             let sprite = &self.sprites[Sprite::index(pose.figure)];
             let level = sprite.level_for(pixels);
             let scale = pixels / f64::from(level.height);
-            let foot = [width / 2.0 + pose.foot[0] * height, pose.foot[1] * height];
+            let foot = [width / 2.0 + pose.foot[0] * height + right, pose.foot[1] * height + down];
             let half_width = f64::from(level.width) / 2.0 * scale;
             self.layers.shade(foot, [half_width * 1.1, half_width * 0.22]);
             let Pose { tilt, mirrored, light, .. } = *pose;
@@ -65,6 +73,12 @@ impl Renderer {
         });
         let truth = Truth { objects: objects.collect() };
 
+        let brightness = self.camera.brightness(seconds);
+        if brightness < 256 {
+            for value in &mut self.layers.rgb {
+                *value = ((u32::from(*value) * brightness) >> 8) as u8;
+            }
+        }
         if let Some(noise) = &self.noise {
             noise.add(&mut self.layers.rgb, self.layers.width * 3, sequence);
         }
@@ -150,7 +164,7 @@ mod tests {
     #[test]
     fn the_box_holds_all_that_differs_from_the_background() {
         let mut alone = renderer("scene:?size=640x480&targets=1&noise=0&format=rgb");
-        let empty = alone.background.clone();
+        let empty = alone.backdrop.rgb.clone();
         let (pixels, truth) = alone.render(40);
         let [object] = &truth.objects[..] else { panic!("one object, not {truth:?}") };
         let [left, top, right, bottom] = object.bbox.corners().map(|edge| edge as usize);
@@ -178,5 +192,67 @@ mod tests {
         assert!(crowd.objects.len() > 40);
         let sum: f32 = crowd.objects.iter().map(|object| object.visibility).sum();
         assert!(sum < crowd.objects.len() as f32 * 0.7, "in a crowd most are partly hidden");
+    }
+
+    #[test]
+    fn figures_turn_and_their_boxes_with_them() {
+        let mut renderer = renderer("scene:?size=320x240&targets=6&figures=shapes&turn=90");
+        let mut shapes = (0, 0);
+        for sequence in (0..600).step_by(20) {
+            for object in renderer.render(sequence).1.objects {
+                assert_eq!(object.class, "shape");
+                if object.visibility == 1.0 {
+                    let wide = object.bbox.width > object.bbox.height * 1.2;
+                    if wide { shapes.0 += 1 } else { shapes.1 += 1 }
+                }
+            }
+        }
+        assert!(shapes.0 > 3 && shapes.1 > 20, "lying, and not: {shapes:?}");
+    }
+
+    #[test]
+    fn what_shakes_takes_its_truth_along() {
+        let uri = "scene:?size=320x240&targets=1&noise=0&format=rgb";
+        let (mut still, mut shaken) = (renderer(uri), renderer(&format!("{uri}&shake=12")));
+        let mut moved = 0;
+        for sequence in (0..90).step_by(3) {
+            let [right, down] = shaken.camera.shift(sequence as f64 / 30.0);
+            let (before, now) = (still.render(sequence).1, shaken.render(sequence).1);
+            let ([before], [now]) = (&before.objects[..], &now.objects[..]) else {
+                panic!("one object in each")
+            };
+            let [left, top, ..] = before.bbox.corners();
+            let cut = now.visibility < 1.0 || before.visibility < 1.0;
+            if !cut && (right != 0.0 || down != 0.0) {
+                let found = now.bbox.corners();
+                let expected = [left + right as f32, top + down as f32];
+                assert!((found[0] - expected[0]).abs() <= 1.0, "{found:?} for {expected:?}");
+                assert!((found[1] - expected[1]).abs() <= 1.0, "{found:?} for {expected:?}");
+                moved += 1;
+            }
+        }
+        assert!(moved > 10, "only {moved} frames were moved");
+    }
+
+    #[test]
+    fn light_and_background_change_and_the_truth_does_not() {
+        let uri = "scene:?size=320x240&targets=3&noise=0&format=rgb";
+        let mut plain = renderer(uri);
+        let mean = |pixels: &[u8]| {
+            pixels.iter().map(|it| u64::from(*it)).sum::<u64>() as f64 / pixels.len() as f64
+        };
+        for params in ["&light=0.8", "&background=moving"] {
+            let mut other = renderer(&format!("{uri}{params}"));
+            let mut differ = 0;
+            for sequence in (0..300).step_by(30) {
+                let (before, now) = (plain.render(sequence), other.render(sequence));
+                assert_eq!(before.1, now.1, "{params}, frame {sequence}");
+                differ += i32::from(before.0 != now.0);
+                if params.contains("light") {
+                    assert!(mean(&now.0) < mean(&before.0), "frame {sequence}");
+                }
+            }
+            assert!(differ >= 9, "{params}: {differ} frames differ");
+        }
     }
 }

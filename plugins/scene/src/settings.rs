@@ -17,7 +17,51 @@ pub(crate) struct Settings {
     /// Standard deviation of the noise, in steps of 255.
     pub(crate) noise: f64,
     pub(crate) format: PixelFormat,
+    pub(crate) figures: Figures,
+    /// How far figures turn to either side beyond their walk, in turns.
+    pub(crate) turn: f64,
+    pub(crate) background: Background,
+    /// The farthest that the camera's shaking moves the picture, in pixels.
+    pub(crate) shake: f64,
+    /// The share of light that comes and goes.
+    pub(crate) light: f64,
 }
+
+/// Who is in the scene.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Figures {
+    /// People and cats, from photographs.
+    Photographs,
+    /// Discs and cards with a pattern.
+    Shapes,
+    /// Both.
+    Mixed,
+}
+
+/// What is behind them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Background {
+    /// A square, seen by a camera that stands still.
+    Still,
+    /// The same, seen by one that turns.
+    Moving,
+}
+
+/// The parameters that a URI may have.
+pub(crate) const PARAMS: &[&str] = &[
+    "targets",
+    "seed",
+    "size",
+    "fps",
+    "frames",
+    "noise",
+    "format",
+    "figures",
+    "turn",
+    "background",
+    "shake",
+    "light",
+];
 
 impl Settings {
     /// Reads parameters; for size and rate that are not given, what is wished counts where it can
@@ -26,7 +70,7 @@ impl Settings {
     /// # Errors
     /// Invalid, naming the parameter, for one that isn't known or lies outside its range.
     pub(crate) fn of(uri: &SourceUri, wish: &CaptureWish) -> Result<Self, SourceError> {
-        uri.expect_params(&["targets", "seed", "size", "fps", "frames", "noise", "format"])?;
+        uri.expect_params(PARAMS)?;
         if !uri.path().is_empty() {
             let hint = "parameters follow a question mark: scene:?targets=5";
             return Err(invalid("scene:", uri.path(), "without a path").hint(hint));
@@ -38,7 +82,29 @@ impl Settings {
             Some("rgb") => PixelFormat::Rgb,
             Some(other) => return Err(invalid("format=", other, "yuyv or rgb")),
         };
+        let figures = match uri.param("figures") {
+            None | Some("photographs") => Figures::Photographs,
+            Some("shapes") => Figures::Shapes,
+            Some("mixed") => Figures::Mixed,
+            Some(other) => {
+                return Err(invalid("figures=", other, "photographs, shapes or mixed"));
+            }
+        };
+        let background = match uri.param("background") {
+            None | Some("still") => Background::Still,
+            Some("moving") => Background::Moving,
+            Some(other) => return Err(invalid("background=", other, "still or moving")),
+        };
+        let number = |name: &str, most: f64, expected: &str| {
+            ranged(uri, name, expected, |value: &f64| (0.0..=most).contains(value))
+                .map(Option::unwrap_or_default)
+        };
         Ok(Self {
+            figures,
+            background,
+            turn: number("turn", 180.0, "a number of degrees, 0 to 180")? / 360.0,
+            shake: number("shake", 64.0, "a number of pixels, 0 to 64")?,
+            light: number("light", 0.9, "a share of 0 to 0.9")?,
             targets: ranged(uri, "targets", "a number of 0 to 64", |count| *count <= 64)?
                 .unwrap_or(5),
             seed: ranged(uri, "seed", "a whole number", |_| true)?.unwrap_or(1),
@@ -121,7 +187,8 @@ mod tests {
         let wished = read("scene:", &wish).unwrap();
         assert_eq!((wished.size, wished.rate), (FrameSize::new(800, 600), 15.0));
         let given = read(
-            "scene:?targets=2&seed=9&size=320x240&fps=12.5&frames=4&noise=0&format=rgb",
+            "scene:?targets=2&seed=9&size=320x240&fps=12.5&frames=4&noise=0&format=rgb\
+             &figures=mixed&turn=90&background=moving&shake=3&light=0.5",
             &wish,
         )
         .unwrap();
@@ -133,6 +200,11 @@ mod tests {
             frames: Some(4),
             noise: 0.0,
             format: PixelFormat::Rgb,
+            figures: Figures::Mixed,
+            turn: 0.25,
+            background: Background::Moving,
+            shake: 3.0,
+            light: 0.5,
         };
         assert_eq!(given, expected);
         let odd = CaptureWish { size: Some(FrameSize::new(641, 480)), ..CaptureWish::default() };
@@ -157,6 +229,12 @@ mod tests {
             ("scene:?noise=nan", "noise"),
             ("scene:?format=nv12", "format"),
             ("scene:?seed=x", "seed"),
+            ("scene:?figures=x", "figures"),
+            ("scene:?turn=181", "turn"),
+            ("scene:?background=x", "background"),
+            ("scene:?shake=65", "shake"),
+            ("scene:?light=1", "light"),
+            ("scene:?light=nan", "light"),
         ] {
             let error = read(text, &CaptureWish::default()).unwrap_err();
             assert_eq!(error.fault(), SourceFault::Invalid, "{text}");

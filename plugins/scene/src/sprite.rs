@@ -2,6 +2,7 @@
 
 use keepsight_jpeg::decode_picture;
 
+use crate::textures;
 use crate::world::Figure;
 
 /// A figure to draw.
@@ -17,13 +18,18 @@ pub(crate) struct Level {
     /// Columns and rows, without the margin.
     pub(crate) width: u32,
     pub(crate) height: u32,
-    /// `(height + 2) × (width + 2)` pixels: red, green, blue, already multiplied by their
-    /// opacity, and the opacity, from the lowest byte up. One transparent pixel surrounds the
-    /// picture, so that its edges blend.
-    pub(crate) texels: Vec<u32>,
+    /// `(height + 2) × (width + 2)` [`Texel`]s. One transparent pixel surrounds the picture, so
+    /// that its edges blend.
+    pub(crate) texels: Vec<Texel>,
+    /// Of each row of those, the first that is not transparent and one after the last.
+    pub(crate) rows: Vec<[u32; 2]>,
     /// Pixels that are more than half opaque.
     pub(crate) solid: u32,
 }
+
+/// Red, green, blue, already multiplied by their opacity, and the opacity, from the lowest bits
+/// up, each in 16 bits of which it uses 8: so all four are scaled by one multiplication.
+pub(crate) type Texel = u64;
 
 impl Sprite {
     /// All figures, in the order of [`Sprite::index`].
@@ -49,6 +55,8 @@ impl Sprite {
                 include_bytes!("../assets/cat.jpg"),
                 include_bytes!("../assets/cat.mask.png"),
             ),
+            Self::of_levels("shape", textures::disc()),
+            Self::of_levels("shape", textures::card()),
         ]
     }
 
@@ -59,6 +67,8 @@ impl Sprite {
             Figure::Admiral => 1,
             Figure::Cameraman => 2,
             Figure::Cat => 3,
+            Figure::Disc => 4,
+            Figure::Card => 5,
         }
     }
 
@@ -77,10 +87,14 @@ impl Sprite {
         let texels = pixels.map(|(rgb, mask)| {
             let opacity = u32::from(mask[0]);
             let scaled = |channel: u8| (u32::from(channel) * opacity + 127) / 255;
-            scaled(rgb[0]) | scaled(rgb[1]) << 8 | scaled(rgb[2]) << 16 | opacity << 24
+            texel([scaled(rgb[0]), scaled(rgb[1]), scaled(rgb[2]), opacity])
         });
-        let texels: Vec<u32> = texels.collect();
-        let mut levels = vec![Level::new(picture.width(), picture.height(), &texels)];
+        let texels: Vec<Texel> = texels.collect();
+        Self::of_levels(class, Level::new(picture.width(), picture.height(), &texels))
+    }
+
+    fn of_levels(class: &'static str, largest: Level) -> Self {
+        let mut levels = vec![largest];
         while let Some(smaller) = levels.last().and_then(Level::halved) {
             levels.push(smaller);
         }
@@ -89,15 +103,25 @@ impl Sprite {
 }
 
 impl Level {
-    fn new(width: u32, height: u32, texels: &[u32]) -> Self {
+    /// A level of `height × width` texels.
+    pub(crate) fn new(width: u32, height: u32, texels: &[Texel]) -> Self {
         let stride = width as usize + 2;
         let mut padded = vec![0; stride * (height as usize + 2)];
         for (y, row) in texels.chunks_exact(width as usize).enumerate() {
             let start = (y + 1) * stride + 1;
             padded[start..start + width as usize].copy_from_slice(row);
         }
-        let solid = texels.iter().filter(|texel| **texel >> 24 >= 128).count() as u32;
-        Self { width, height, texels: padded, solid }
+        let opaque = |texel: &Texel| *texel != 0;
+        let ends = |row: &[Texel]| match row.iter().position(opaque) {
+            Some(first) => {
+                let last = row.iter().rposition(opaque).expect("one is not transparent");
+                [first as u32, last as u32 + 1]
+            }
+            None => [u32::MAX, 0],
+        };
+        let rows = padded.chunks_exact(stride).map(ends).collect();
+        let solid = texels.iter().filter(|texel| **texel >> 48 >= 128).count() as u32;
+        Self { width, height, texels: padded, rows, solid }
     }
 
     /// Half the size, each pixel the mean of four; `None` once that is too small to be seen.
@@ -112,16 +136,21 @@ impl Level {
             for x in 0..width as usize {
                 let at = (2 * y + 1) * stride + 2 * x + 1;
                 let four = [at, at + 1, at + stride, at + stride + 1].map(|at| self.texels[at]);
-                let mean = |shift: u32| {
-                    let sum: u32 = four.iter().map(|texel| texel >> shift & 255).sum();
-                    ((sum + 2) / 4) << shift
-                };
-                texels.push(mean(0) | mean(8) | mean(16) | mean(24));
+                let sum = four.iter().sum::<Texel>() + 0x0002_0002_0002_0002;
+                texels.push(sum >> 2 & LOW_BYTES);
             }
         }
         Some(Self::new(width, height, &texels))
     }
 }
+
+/// A texel of four values of 0–255.
+pub(crate) fn texel(values: [u32; 4]) -> Texel {
+    values.iter().rev().fold(0, |texel, value| texel << 16 | Texel::from(*value))
+}
+
+/// The bits that a texel's values use.
+pub(crate) const LOW_BYTES: Texel = 0x00ff_00ff_00ff_00ff;
 
 #[cfg(test)]
 mod tests {
@@ -132,13 +161,13 @@ mod tests {
         for sprite in Sprite::all() {
             let largest = &sprite.levels[0];
             let share = f64::from(largest.solid) / f64::from(largest.width * largest.height);
-            assert!((0.4..0.95).contains(&share), "{}: {share} is solid", sprite.class);
+            assert!((0.4..=1.0).contains(&share), "{}: {share} is solid", sprite.class);
             for level in &sprite.levels {
-                let premultiplied = level
-                    .texels
-                    .iter()
-                    .all(|texel| (0..3).all(|channel| texel >> (channel * 8) & 255 <= texel >> 24));
+                let premultiplied = level.texels.iter().all(|texel| {
+                    (0..3).all(|channel| texel >> (channel * 16) & 255 <= texel >> 48)
+                });
                 assert!(premultiplied, "no channel is stronger than its opacity");
+                assert!(level.texels.iter().all(|texel| texel & !LOW_BYTES == 0));
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Who is where at which moment.
 
 use crate::random::{Random, sine};
+use crate::settings::Figures;
 
 /// The kinds of figures there are; indices into the sprites.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -9,6 +10,8 @@ pub(crate) enum Figure {
     Admiral,
     Cameraman,
     Cat,
+    Disc,
+    Card,
 }
 
 /// One object at one moment. Lengths are in shares of the picture's height, so that the scene is
@@ -41,12 +44,21 @@ pub(crate) struct World {
     targets: u32,
     /// Half the picture's width, in shares of its height.
     half_width: f64,
+    figures: Figures,
+    /// How far they turn to either side, in turns.
+    turn: f64,
 }
 
 impl World {
-    /// A world for pictures of `aspect` (width over height).
+    /// A world of people and cats for pictures of `aspect` (width over height).
     pub(crate) fn new(seed: u64, targets: u32, aspect: f64) -> Self {
-        Self { seed, targets, half_width: aspect / 2.0 }
+        let figures = Figures::Photographs;
+        Self { seed, targets, half_width: aspect / 2.0, figures, turn: 0.0 }
+    }
+
+    /// The same world with other figures in it, which turn by so many turns to either side.
+    pub(crate) fn with_figures(self, figures: Figures, turn: f64) -> Self {
+        Self { figures, turn, ..self }
     }
 
     /// All objects `seconds` after the scene's start, the farthest first.
@@ -58,16 +70,33 @@ impl World {
     }
 
     fn pose(&self, slot: u64, seconds: f64) -> Pose {
-        if slot.is_multiple_of(2) {
+        let pose = if slot.is_multiple_of(2) {
             self.stroller(slot, seconds)
         } else {
             self.passer(slot, seconds)
+        };
+        if self.turn == 0.0 {
+            return pose;
+        }
+        let mut random = Random::of(&[self.seed, 0x7475_726e, pose.id]);
+        let [period, early] = [random.between(4.0, 9.0), random.between(0.0, 1.0)];
+        Pose { tilt: pose.tilt + self.turn * sine(seconds / period + early), ..pose }
+    }
+
+    /// Who walks in a slot.
+    fn figure(&self, slot: u64, random: &mut Random) -> Figure {
+        let photograph = figure(slot, random);
+        let shape = if slot / 4 % 2 == slot % 2 { Figure::Disc } else { Figure::Card };
+        match self.figures {
+            Figures::Shapes => shape,
+            Figures::Mixed if slot / 2 % 2 == 1 => shape,
+            Figures::Photographs | Figures::Mixed => photograph,
         }
     }
 
     fn stroller(&self, slot: u64, seconds: f64) -> Pose {
         let mut random = Random::of(&[self.seed, slot]);
-        let figure = figure(slot, &mut random);
+        let figure = self.figure(slot, &mut random);
         let (mirrored, light) = (random.below(2) == 1, light(&mut random));
         let stride = seconds / random.between(0.45, 0.7);
         // Two swings of different length: where they meet again is far away in time.
@@ -96,7 +125,7 @@ impl World {
         let share = progress - round;
 
         let mut random = Random::of(&[self.seed, slot, round as u64]);
-        let figure = figure(slot, &mut random);
+        let figure = self.figure(slot, &mut random);
         let (mirrored, light) = (random.below(2) == 1, light(&mut random));
         let direction = if mirrored { -1.0 } else { 1.0 };
         // Far enough outside that nothing of the largest figure is left.
@@ -117,6 +146,7 @@ impl World {
 fn standing(figure: Figure, x: f64, nearness: f64, stride: f64) -> Pose {
     let height = match figure {
         Figure::Cat => 0.35 + 0.08 * nearness,
+        Figure::Disc => 0.16 + 0.14 * nearness,
         _ => 0.32 + 0.15 * nearness,
     };
     let bounce = 0.012 * height * sine(stride);
