@@ -57,9 +57,9 @@ fn header_bytes_are_limited() {
 
     // Whoever goes on sending gets to see the answer all the same.
     let mut client = Client::connect(server.address());
-    client.send(head(0).replace('\n', "\r\n").as_bytes());
+    client.send(b"GET /livez HTTP/1.1\r\nhost: localhost\r\nx-filler: ");
     client.try_send(&[b'x'; 1 << 20]);
-    assert!(client.receive().is_some_and(|answer| answer.status == 400 || answer.status == 431));
+    assert_eq!(client.receive().unwrap().status, 431);
 }
 
 #[test]
