@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use keepsight::sandbox::{Activity, Phase, RunFault, Sandbox, SandboxLimits, Worker};
 
-use super::support::{BOUND, Gate, SHORT, eventually, nobody_abandons, sandbox, scope};
+use super::support::{BEGUN, BOUND, Gate, SHORT, eventually, nobody_abandons, sandbox, scope};
 
 /// Panics on drop, and says that it was dropped.
 struct LateResult(mpsc::Sender<()>);
@@ -22,9 +22,9 @@ impl Drop for LateResult {
 fn the_caller_has_its_answer_and_the_thread_is_reclaimed_when_it_returns() {
     let sandbox = sandbox();
     let (gate, keeper) = Gate::closed();
-    let outcome = sandbox.run_once("hang", scope("hang"), Phase::Init, SHORT, move |_| gate.wait());
+    let outcome = sandbox.run_once("hang", scope("hang"), Phase::Init, BEGUN, move |_| gate.wait());
     let fault = outcome.unwrap_err();
-    assert!(matches!(fault, RunFault::TimedOut { phase: Phase::Init, limit: SHORT }), "{fault}");
+    assert!(matches!(fault, RunFault::TimedOut { phase: Phase::Init, limit: BEGUN }), "{fault}");
     assert_eq!(fault.code(), "init.timed_out");
     assert_eq!((sandbox.abandoned_total().now, sandbox.abandoned_of("hang")), (1, 1));
 
@@ -142,7 +142,7 @@ fn at_the_process_cap_containment_is_lost_until_a_thread_returns() {
     let (gate, keeper) = Gate::closed();
     for instance in ["one", "two"] {
         let gate = gate.clone();
-        let hangs = sandbox.run_once("hang", scope(instance), Phase::Probe, SHORT, move |_| {
+        let hangs = sandbox.run_once("hang", scope(instance), Phase::Probe, BEGUN, move |_| {
             gate.wait();
         });
         assert_eq!(hangs.unwrap_err().code(), "probe.timed_out");

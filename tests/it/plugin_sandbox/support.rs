@@ -9,6 +9,9 @@ use keepsight::sandbox::{RunFault, Sandbox, SandboxLimits, SandboxScope};
 pub(super) const BOUND: Duration = Duration::from_secs(60);
 /// A time limit for code that is meant to outlive it.
 pub(super) const SHORT: Duration = Duration::from_millis(20);
+/// The same where a caller waits meanwhile, and the code must have begun: on a busy machine its
+/// thread needs a while for that.
+pub(super) const BEGUN: Duration = Duration::from_millis(300);
 
 pub(super) fn sandbox() -> Arc<Sandbox> {
     Sandbox::new(SandboxLimits::default())

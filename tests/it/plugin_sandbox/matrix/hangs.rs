@@ -25,6 +25,7 @@ pub(super) const CASES: &[Case] = &[
     ("sleep past the deadline", asleep),
     ("lock held for ever", in_a_lock),
     ("infinite loop", in_a_loop),
+    ("infinite loops, as many as a plugin may have", in_loops_up_to_the_cap),
     ("hang in init", in_init),
     ("hang in open", in_open),
     ("hang in a session's drop", in_a_sessions_drop),
@@ -36,7 +37,7 @@ pub(super) const CASES: &[Case] = &[
 ];
 
 /// A deadline for a stream's frames, and a stream.
-const ON_A_STREAM: &str = "deadline = \"50ms\"
+const ON_A_STREAM: &str = "deadline = \"100ms\"
      [streams.s]
      source = \"test:matrix\"
      plugins = [\"p\"]";
@@ -54,7 +55,7 @@ fn asleep() {
         Ok(Response::new())
     });
     let stage = Stage::playing(script, ON_A_STREAM);
-    let fault = stage.fault("run.timed_out", "run gave no answer within 50ms");
+    let fault = stage.fault("run.timed_out", "run gave no answer within 100ms");
     assert_eq!(fault["stream"], "s");
     stage.abandoned(0);
     let before = stage.well()["success_count"].as_u64();
@@ -74,7 +75,7 @@ fn in_a_lock() {
         Ok(Response::new())
     });
     let stage = Stage::playing(script, ON_A_STREAM);
-    stage.fault("run.timed_out", "run gave no answer within 50ms");
+    stage.fault("run.timed_out", "run gave no answer within 100ms");
     stage.abandoned(1);
     stage.call("do", json!({}), 200);
     drop(held);
@@ -98,7 +99,7 @@ fn in_a_loop() {
         Ok(Response::new())
     });
     let stage = Stage::playing(script, ON_A_STREAM);
-    stage.fault("run.timed_out", "run gave no answer within 50ms");
+    stage.fault("run.timed_out", "run gave no answer within 100ms");
     #[cfg(target_os = "linux")]
     {
         let status = loops.recv_timeout(LONGEST).unwrap();
@@ -107,6 +108,29 @@ fn in_a_loop() {
     stage.abandoned(1);
     stage.call("do", json!({}), 200);
     over.store(true, SeqCst);
+    stage.abandoned(0);
+    stage.end();
+}
+
+/// Then it is left alone until one of them ends.
+fn in_loops_up_to_the_cap() {
+    let over = Arc::new(AtomicBool::new(false));
+    let _ends = OnDrop(over.clone());
+    let asked = over.clone();
+    let script = Script::default().run(move |request, _| {
+        while !is_call(request) && !asked.load(SeqCst) {
+            std::hint::spin_loop();
+        }
+        Ok(Response::new())
+    });
+    let stage = Stage::playing(script, ON_A_STREAM);
+    let health = stage.state("FAILED", "supervisor.quarantined", "3 of its threads hang");
+    assert_eq!(health["quarantined"], true, "{health:#}");
+    stage.abandoned(3);
+    stage.call("do", json!({}), 503);
+    over.store(true, SeqCst);
+    let health = stage.site.await_state("p", "RUNNING");
+    assert_eq!(health["quarantined"], false, "{health:#}");
     stage.abandoned(0);
     stage.end();
 }
@@ -138,7 +162,7 @@ fn in_open() {
         Ok(())
     });
     let stage = Stage::playing(script, ON_A_STREAM);
-    stage.fault("open.timed_out", "open gave no answer within 50ms");
+    stage.fault("open.timed_out", "open gave no answer within 100ms");
     stage.call("do", json!({}), 200);
     gate.open();
     stage.abandoned(0);
