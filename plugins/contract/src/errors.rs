@@ -35,6 +35,7 @@ pub enum InitError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct ConfigError {
+    path: Vec<String>,
     reason: String,
 }
 
@@ -65,7 +66,19 @@ impl InitError {
 impl ConfigError {
     /// The configuration is wrong for `reason`.
     pub fn new(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into() }
+        Self { path: Vec::new(), reason: reason.into() }
+    }
+
+    /// What is wrong stands at this path: keys, and indices in lists, from the outside in.
+    pub fn at(mut self, path: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.path = path.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Where in the configuration something is wrong; empty where that is not known, or for the
+    /// whole. For a key that is not known, or whose value is wrong, the key is the last.
+    pub fn path(&self) -> &[String] {
+        &self.path
     }
 }
 

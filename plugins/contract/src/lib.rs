@@ -50,6 +50,7 @@ mod errors;
 mod frame;
 mod geometry;
 mod host;
+mod located;
 mod manifest;
 mod metrics;
 #[cfg(any(test, fuzzing))]

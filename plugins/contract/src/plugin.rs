@@ -1,11 +1,11 @@
 use std::any::Any;
 
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::{
     CallContext, CallError, ConfigError, Host, InitError, Manifest, Request, Requirement, Response,
-    StreamInfo,
+    StreamInfo, located,
 };
 
 /// A plugin: what all streams share. What belongs to one stream is its [`Plugin::Session`].
@@ -130,5 +130,5 @@ impl PluginFunctions {
 }
 
 fn parse<P: Plugin>(config: &Value) -> Result<P::Config, ConfigError> {
-    P::Config::deserialize(config).map_err(|error| ConfigError::new(error.to_string()))
+    located::read(config)
 }

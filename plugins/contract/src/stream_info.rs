@@ -1,7 +1,7 @@
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::{CallError, ConfigError, FrameSize, PixelFormat};
+use crate::{CallError, FrameSize, PixelFormat, located};
 
 /// What a session is opened for.
 #[derive(Clone, Debug)]
@@ -42,10 +42,9 @@ impl StreamInfo {
     /// The instance's configuration with this stream's overrides merged in.
     ///
     /// # Errors
-    /// [`ConfigError`], as [`CallError::Failed`], when they are not of the type `C`.
+    /// [`ConfigError`](crate::ConfigError), as [`CallError::Failed`], when they are not of the type `C`.
     pub fn settings<C: DeserializeOwned>(&self) -> Result<C, CallError> {
-        C::deserialize(&self.settings)
-            .map_err(|error| CallError::from(ConfigError::new(error.to_string())))
+        Ok(located::read(&self.settings)?)
     }
 
     /// `config` with `overrides` laid over it: objects key by key, everything else whole.
