@@ -60,6 +60,10 @@ pub enum EventKind {
     StreamState,
     /// A plugin published something itself, such as the start of a track.
     PluginEvent,
+    /// The configuration was read again, and what it says is in force.
+    ConfigApplied,
+    /// The configuration was read again, and nothing was changed, since it is wrong.
+    ConfigRefused,
 }
 
 /// Events that follow upon a number.
@@ -221,6 +225,8 @@ impl EventKind {
             Self::Fault => "fault",
             Self::StreamState => "stream_state",
             Self::PluginEvent => "plugin_event",
+            Self::ConfigApplied => "config.applied",
+            Self::ConfigRefused => "config.refused",
         }
     }
 }

@@ -13,7 +13,10 @@ use serde_json::Value;
 use super::Backend;
 use crate::{
     health::{PluginHealthResponse, Reply, plugin_not_found, seconds, utc},
-    inspector::{Cooling, GpuSurvey, HostReport, OutputReport, PluginInspection, TransitionReport},
+    inspector::{
+        ConfigurationChange, Cooling, GpuSurvey, HostReport, OutputReport, PluginInspection,
+        RereadReport, TransitionReport,
+    },
     loader::Fault,
     sandbox::{ISOLATION, MemoryUse, NOT_CONTAINED, NOT_MEASURED, PANIC_STRATEGY},
 };
@@ -135,6 +138,7 @@ struct HostItem {
     children: Option<u64>,
     gpu: GpuItem,
     outputs: Vec<OutputItem>,
+    last_reread: Option<RereadItem>,
 }
 
 #[derive(Serialize)]
@@ -180,6 +184,23 @@ struct OutputItem {
     overflowing: bool,
     last_error: Option<String>,
     last_error_at: Option<String>,
+}
+
+/// What came of reading the configuration again.
+#[derive(Serialize)]
+struct RereadItem {
+    at: String,
+    outcome: &'static str,
+    reason: Option<String>,
+    changes: Vec<ChangeItem>,
+    needs_restart: Vec<&'static str>,
+}
+
+#[derive(Serialize)]
+struct ChangeItem {
+    kind: &'static str,
+    name: String,
+    change: &'static str,
 }
 
 /// What a child process saw of the graphics adapters.
@@ -350,6 +371,7 @@ impl From<HostReport> for HostItem {
             children: host.children,
             gpu: GpuItem::from(host.gpu),
             outputs: host.outputs.into_iter().map(OutputItem::from).collect(),
+            last_reread: host.last_reread.map(RereadItem::from),
         }
     }
 }
@@ -370,6 +392,23 @@ impl From<OutputReport> for OutputItem {
             overflowing: output.overflowing,
             last_error: output.last_error,
             last_error_at: output.last_error_at.map(utc),
+        }
+    }
+}
+
+impl From<RereadReport> for RereadItem {
+    fn from(reread: RereadReport) -> Self {
+        let change = |ConfigurationChange { kind, name, change }| ChangeItem {
+            kind,
+            name,
+            change: change.as_str(),
+        };
+        Self {
+            at: utc(reread.at),
+            outcome: reread.outcome(),
+            reason: reread.refused,
+            changes: reread.changes.into_iter().map(change).collect(),
+            needs_restart: reread.needs_restart,
         }
     }
 }

@@ -10,6 +10,7 @@ mod listings;
 mod print;
 mod probe;
 mod progress;
+mod rereader;
 mod run;
 mod service_manager;
 mod settings;

@@ -6,8 +6,13 @@ use std::{
 use keepsight_contract::Pace;
 
 use super::{
-    ExitStatus, Failure, arguments::RunOptions, print, service_manager::ServiceManager, settings,
-    signals::Signals,
+    ExitStatus, Failure,
+    arguments::RunOptions,
+    print,
+    rereader::Rereader,
+    service_manager::ServiceManager,
+    settings,
+    signals::{Asked, Signals},
 };
 use crate::{
     api::HttpServer,
@@ -20,6 +25,10 @@ use crate::{
 
 /// Tracks and serves until it is asked to end.
 pub(super) fn run(options: &RunOptions, catalog: &Catalog) -> Result<ExitStatus, Failure> {
+    let file = match &options.source {
+        Some(_) => None,
+        None => settings::file(&options.config),
+    };
     let mut config = match &options.source {
         Some(uri) => settings::for_source(uri, catalog),
         None => settings::configuration(&options.config, catalog)?,
@@ -38,11 +47,12 @@ pub(super) fn run(options: &RunOptions, catalog: &Catalog) -> Result<ExitStatus,
     runtime.begin();
     print::note(&format!("keepsight: health is at http://{address}/v1/plugins"));
 
-    let mut manager = ServiceManager::new();
-    manager.ready(&format!("serving http://{address}"));
-    let status = wait(&config, &runtime, &mut signals, &mut manager);
+    let mut manager = ServiceManager::new(format!("serving http://{address}"));
+    manager.ready();
+    let rereader = Rereader::new(runtime.clone(), file, options.listen.clone(), catalog.clone());
+    let status = wait(&runtime, &mut signals, &mut manager, rereader);
     manager.stopping();
-    let drained = server.stop(config.runtime.limits.shutdown);
+    let drained = server.stop(runtime.config().runtime.limits.shutdown);
     tracing::info!(cut_off = drained.cut_off, "ending");
     runtime.shut_down();
     Ok(status)
@@ -62,14 +72,15 @@ pub(super) fn start(config: &Config, catalog: &Catalog, pace: Pace) -> Result<Ru
 }
 
 /// Waits for a signal to end, for a plugin that strictness doesn't forgive, or for containment
-/// to be lost where that ends the process.
+/// to be lost where that ends the process. Meanwhile, has the configuration read again whenever
+/// that is asked for.
 fn wait(
-    config: &Config,
     runtime: &Runtime,
     signals: &mut Signals,
     manager: &mut ServiceManager,
+    mut rereader: Rereader,
 ) -> ExitStatus {
-    let mut strict = config.runtime.strict;
+    let mut strict = runtime.config().runtime.strict;
     loop {
         let liveness = runtime.liveness();
         manager.feed(Instant::now(), &liveness);
@@ -80,15 +91,23 @@ fn wait(
                 return ExitStatus::Missing;
             }
         }
-        if config.runtime.on_lost_containment == LostContainment::Exit
+        if runtime.config().runtime.on_lost_containment == LostContainment::Exit
             && let Liveness::ContainmentLost { reason } = liveness
         {
             print::error(&format!("faults can no longer be contained: {reason}"));
             return ExitStatus::LostContainment;
         }
-        if let Some(signal) = signals.wait(manager.round()) {
-            tracing::info!(signal, "asked to end");
-            return ExitStatus::Success;
+        let round = match rereader.is_under_way(manager) {
+            true => manager.round().min(REREAD_ROUND),
+            false => manager.round(),
+        };
+        match signals.wait(round) {
+            Some(Asked::End(signal)) => {
+                tracing::info!(signal, "asked to end");
+                return ExitStatus::Success;
+            }
+            Some(Asked::Reread) => rereader.begin(manager),
+            None => {}
         }
     }
 }
@@ -99,3 +118,6 @@ fn first_missing(runtime: &Runtime) -> Option<String> {
     let hint = report.hint.map(|hint| format!("; {hint}")).unwrap_or_default();
     Some(format!("plugin {:?} is {}: {reason}{hint}", report.name, report.state))
 }
+
+/// How soon after its end a re-reading is told of.
+const REREAD_ROUND: Duration = Duration::from_millis(20);

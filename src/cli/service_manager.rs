@@ -5,22 +5,45 @@ use sd_notify::NotifyState;
 use crate::inspector::Liveness;
 
 /// Tells systemd, where that started the process, how it does: ready once the server answers,
-/// alive as long as the supervisor makes progress, stopping.
+/// alive as long as the supervisor makes progress, reading its configuration again, stopping.
 pub(super) struct ServiceManager {
     /// How often systemd wants to hear from us, with time to spare.
     feed_every: Option<Duration>,
     fed_at: Option<Instant>,
+    /// What it does, in a line.
+    status: String,
 }
 
 impl ServiceManager {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(status: String) -> Self {
         // systemd.service(5) advises half of the time after which it kills.
         let feed_every = sd_notify::watchdog_enabled().map(|limit| limit / 2);
-        Self { feed_every, fed_at: None }
+        Self { feed_every, fed_at: None, status }
     }
 
-    pub(super) fn ready(&self, status: &str) {
-        tell(&[NotifyState::Ready, NotifyState::Status(status)]);
+    pub(super) fn ready(&self) {
+        tell(&[NotifyState::Ready, NotifyState::Status(&self.status)]);
+    }
+
+    /// The configuration is being read again. The time tells the answer to an older request from
+    /// that to a newer one.
+    pub(super) fn rereading(&self) {
+        match NotifyState::monotonic_usec_now() {
+            Ok(now) => tell(&[NotifyState::Reloading, now]),
+            Err(error) => tracing::debug!(%error, "the clock has no time for the service manager"),
+        }
+    }
+
+    /// That is over, and was refused for this reason if there is one.
+    pub(super) fn reread(&self, refused: Option<&str>) {
+        let status = match refused {
+            None => self.status.clone(),
+            // A line of its own would be a word of its own to the service manager.
+            Some(reason) => {
+                format!("{}; nothing changed: {}", self.status, reason.replace('\n', " "))
+            }
+        };
+        tell(&[NotifyState::Ready, NotifyState::Status(&status)]);
     }
 
     /// Feeds the watchdog if that is due and the process is alive. One that isn't is left to it.
@@ -61,7 +84,7 @@ mod tests {
     fn fed_at(feed_every: Option<u64>, seconds: &[(u64, bool)]) -> Vec<u64> {
         let start = Instant::now();
         let feed_every = feed_every.map(Duration::from_secs);
-        let mut manager = ServiceManager { feed_every, fed_at: None };
+        let mut manager = ServiceManager { feed_every, fed_at: None, status: String::new() };
         let mut fed = Vec::new();
         for (second, alive) in seconds {
             let lost = || Liveness::ContainmentLost { reason: "stuck".to_owned() };

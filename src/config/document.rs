@@ -5,7 +5,8 @@ use toml::{Spanned, de::DeValue};
 
 use super::{
     errors::{ConfigError, Place},
-    secret::{FillError, Secret},
+    origin::Origin,
+    secret::{FillError, Secret, Settings},
 };
 
 /// What a file's meaning depends on besides its text.
@@ -50,11 +51,26 @@ impl<'d> Document<'d> {
         })
     }
 
+    /// A plugin's settings in the table `section`: as JSON with variables filled in, as it may be
+    /// shown, and where each part of it stands.
+    pub(super) fn settings(
+        &self,
+        section: String,
+        key: &str,
+        value: &Spanned<DeValue<'_>>,
+    ) -> Result<Settings, ConfigError> {
+        let mut origin = Origin::new(section, self.place(value.span().start));
+        let (value, shown) = self.json(key, value, &mut Vec::new(), &mut origin)?;
+        Ok(Settings::new(value, shown, origin))
+    }
+
     /// The value as JSON, twice: with variables filled in, and as it may be shown.
-    pub(super) fn json(
+    fn json(
         &self,
         key: &str,
         value: &Spanned<DeValue<'_>>,
+        path: &mut Vec<String>,
+        origin: &mut Origin,
     ) -> Result<(Value, Value), ConfigError> {
         let place = || self.place(value.span().start);
         let plain = |value: Value| Ok((value.clone(), value));
@@ -77,8 +93,11 @@ impl<'d> Document<'d> {
             DeValue::Datetime(time) => plain(time.to_string().into()),
             DeValue::Array(items) => {
                 let mut pairs = Vec::with_capacity(items.len());
-                for item in items.iter() {
-                    pairs.push(self.json(key, item)?);
+                for (index, item) in items.iter().enumerate() {
+                    path.push(index.to_string());
+                    origin.note(path, None, self.place(item.span().start));
+                    pairs.push(self.json(key, item, path, origin)?);
+                    path.pop();
                 }
                 let (values, shown): (Vec<_>, Vec<_>) = pairs.into_iter().unzip();
                 Ok((values.into(), shown.into()))
@@ -86,7 +105,11 @@ impl<'d> Document<'d> {
             DeValue::Table(table) => {
                 let (mut values, mut shown) = (serde_json::Map::new(), serde_json::Map::new());
                 for (name, item) in table.iter() {
-                    let (value, seen) = self.json(name.get_ref(), item)?;
+                    path.push(name.get_ref().to_string());
+                    let key = self.place(name.span().start);
+                    origin.note(path, Some(key), self.place(item.span().start));
+                    let (value, seen) = self.json(name.get_ref(), item, path, origin)?;
+                    path.pop();
                     values.insert(name.get_ref().to_string(), value);
                     shown.insert(name.get_ref().to_string(), seen);
                 }

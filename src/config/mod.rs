@@ -12,10 +12,13 @@
 mod defaults;
 mod document;
 mod errors;
+mod keys;
 mod model;
 #[cfg(any(test, fuzzing))]
 mod oracle;
+mod origin;
 mod parse;
+mod restart;
 mod secret;
 mod section;
 

@@ -109,7 +109,7 @@ pub struct RuntimeLimits {
 }
 
 /// A source and the plugins it feeds.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct StreamConfig {
     /// The source's URI.
     pub source: Secret,
@@ -173,7 +173,7 @@ pub struct RestartPolicy {
 }
 
 /// Where results are written.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct OutputConfig {
     /// The target's URI, such as `file:tracks.jsonl`.
     pub to: Secret,

@@ -11,6 +11,7 @@ use toml::de::DeTable;
 use super::{
     document::{Document, Environment},
     errors::{ConfigError, Place, nearest},
+    keys,
     model::{
         Config, Keep, LostContainment, Mode, OutputConfig, PluginConfig, RuntimeConfig,
         ServerConfig, ServerLimits, StreamConfig,
@@ -43,8 +44,7 @@ impl Config {
             let place = document.place(error.span().map_or(text.len(), |span| span.start));
             ConfigError::Syntax { place, message: error.message().to_owned() }
         })?;
-        let known = ["version", "server", "runtime", "streams", "plugins", "outputs"];
-        let root = Section::root(&document, table.get_ref(), &known)?;
+        let root = Section::root(&document, table.get_ref(), keys::TOP)?;
         match root.written("version") {
             Some(version) if version.value == "1" => {}
             Some(version) => {
@@ -76,8 +76,7 @@ impl ServerConfig {
 }
 
 fn server(root: &Section<'_>) -> Result<ServerConfig, ConfigError> {
-    let known = ["listen", "key", "allowed_origins", "allowed_hosts", "limits"];
-    let Some(section) = root.section("server", "[server]", &known)? else {
+    let Some(section) = root.section("server", "[server]", keys::SERVER)? else {
         return Ok(ServerConfig::default());
     };
     let mut server = ServerConfig::default();
@@ -120,21 +119,7 @@ fn server(root: &Section<'_>) -> Result<ServerConfig, ConfigError> {
 }
 
 fn server_limits(server: &Section<'_>, limits: &mut ServerLimits) -> Result<(), ConfigError> {
-    let known = [
-        "header_bytes",
-        "headers",
-        "body_bytes",
-        "connections",
-        "calls",
-        "subscribers",
-        "wrong_keys",
-        "header_time",
-        "body_time",
-        "request_time",
-        "write_time",
-        "heartbeat",
-    ];
-    let Some(section) = server.section("limits", "[server.limits]", &known)? else {
+    let Some(section) = server.section("limits", "[server.limits]", keys::SERVER_LIMITS)? else {
         return Ok(());
     };
     let bytes = |key, field: &mut usize, range| -> Result<(), ConfigError> {
@@ -166,8 +151,9 @@ fn server_limits(server: &Section<'_>, limits: &mut ServerLimits) -> Result<(), 
 
 fn runtime(root: &Section<'_>) -> Result<RuntimeConfig, ConfigError> {
     let mut runtime = RuntimeConfig::new(root.document().environment.variable);
-    let known = ["state_dir", "on_lost_containment", "strict", "limits"];
-    let Some(section) = root.section("runtime", "[runtime]", &known)? else { return Ok(runtime) };
+    let Some(section) = root.section("runtime", "[runtime]", keys::RUNTIME)? else {
+        return Ok(runtime);
+    };
     if let Some(dir) = section.text("state_dir")? {
         runtime.state_dir = Some(PathBuf::from(dir.value.expose()));
     }
@@ -176,17 +162,7 @@ fn runtime(root: &Section<'_>) -> Result<RuntimeConfig, ConfigError> {
         section.parsed("on_lost_containment", "\"exit\" or \"report\"")?,
     );
     set(&mut runtime.strict, section.flag("strict")?);
-    let known = [
-        "probe",
-        "init",
-        "frame",
-        "call",
-        "session",
-        "shutdown",
-        "abandoned_threads",
-        "abandoned_threads_per_plugin",
-    ];
-    if let Some(section) = section.section("limits", "[runtime.limits]", &known)? {
+    if let Some(section) = section.section("limits", "[runtime.limits]", keys::RUNTIME_LIMITS)? {
         let limits = &mut runtime.limits;
         set(&mut limits.probe, section.time("probe")?);
         set(&mut limits.init, section.time("init")?);
@@ -203,10 +179,9 @@ fn runtime(root: &Section<'_>) -> Result<RuntimeConfig, ConfigError> {
 }
 
 fn plugins(root: &Section<'_>) -> Result<BTreeMap<String, PluginConfig>, ConfigError> {
-    let known = ["use", "critical", "grace", "deadline", "memory", "restart", "config"];
     let mut plugins = BTreeMap::new();
     let available = root.document().environment.plugins;
-    for (name, section) in root.named_sections("plugins", &known)? {
+    for (name, section) in root.named_sections("plugins", keys::PLUGIN)? {
         let named = section.text("use")?;
         let place = named.as_ref().map_or_else(|| section.place(), |named| named.place.clone());
         let shown = named.as_ref().map_or(&name[..], |named| named.value.shown()).to_owned();
@@ -220,10 +195,9 @@ fn plugins(root: &Section<'_>) -> Result<BTreeMap<String, PluginConfig>, ConfigE
         set(&mut plugin.grace, section.time("grace")?);
         plugin.deadline = section.time("deadline")?;
         plugin.memory = section.size("memory", 1 << 20..=1 << 46)?;
-        set(&mut plugin.config, section.settings("config")?);
-        let known = ["budget", "window", "backoff"];
+        plugin.config = section.settings("config")?;
         let title = format!("[plugins.{name}.restart]");
-        if let Some(section) = section.section("restart", &title, &known)? {
+        if let Some(section) = section.section("restart", &title, keys::RESTART)? {
             let restart = &mut plugin.restart;
             set(&mut restart.budget, section.integer("budget", 0..=1000)?);
             set(&mut restart.window, section.time("window")?);
@@ -238,20 +212,8 @@ fn streams(
     root: &Section<'_>,
     instances: &BTreeMap<String, PluginConfig>,
 ) -> Result<BTreeMap<String, StreamConfig>, ConfigError> {
-    let known = [
-        "source",
-        "size",
-        "fps",
-        "critical",
-        "grace",
-        "frozen_after",
-        "mode",
-        "memory",
-        "plugins",
-        "settings",
-    ];
     let mut streams = BTreeMap::new();
-    for (name, section) in root.named_sections("streams", &known)? {
+    for (name, section) in root.named_sections("streams", keys::STREAM)? {
         let Some(source) = section.text("source")? else {
             return Err(section.missing("source", "such as source = \"camera:0\""));
         };
@@ -302,7 +264,7 @@ fn streams(
 
 fn outputs(root: &Section<'_>) -> Result<Vec<OutputConfig>, ConfigError> {
     let mut outputs = Vec::new();
-    for section in root.listed_sections("outputs", &["to", "what", "keep"])? {
+    for section in root.listed_sections("outputs", keys::OUTPUT)? {
         let Some(to) = section.text("to")? else {
             return Err(section.missing("to", "such as to = \"file:tracks.jsonl\""));
         };
@@ -322,7 +284,7 @@ fn outputs(root: &Section<'_>) -> Result<Vec<OutputConfig>, ConfigError> {
             return Err(section.missing("what", "such as what = [\"tracks\"]"));
         }
         let mut keep = Keep::default();
-        if let Some(section) = section.section("keep", "[outputs.keep]", &["size", "age"])? {
+        if let Some(section) = section.section("keep", "[outputs.keep]", keys::KEEP)? {
             keep.size = section.size("size", 4096..=1 << 46)?;
             keep.age = section.time("age")?;
         }

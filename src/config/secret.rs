@@ -1,6 +1,9 @@
-use std::fmt;
+use std::{fmt, sync::Arc};
 
+use keepsight_contract::ConfigError as PluginConfigError;
 use serde_json::Value;
+
+use super::{errors::Place, origin::Origin};
 
 /// A text that may hold a secret: `Debug` and `Display` show the form that may be seen.
 #[derive(Clone, PartialEq, Eq)]
@@ -9,11 +12,14 @@ pub struct Secret {
     shown: String,
 }
 
-/// Free JSON for a plugin, of which `Debug` shows the form that may be seen.
-#[derive(Clone, PartialEq)]
+/// Free JSON for a plugin, of which `Debug` shows the form that may be seen. Two are the same if
+/// they mean the same, wherever they stand.
+#[derive(Clone)]
 pub struct Settings {
     value: Value,
     shown: Value,
+    /// `None` for those that stand in no file.
+    origin: Option<Arc<Origin>>,
 }
 
 /// Why a text with `${…}` cannot be filled in.
@@ -84,11 +90,66 @@ impl Secret {
 impl Settings {
     /// JSON that may be seen as it is.
     pub fn plain(value: Value) -> Self {
-        Self { shown: value.clone(), value }
+        Self { shown: value.clone(), value, origin: None }
     }
 
-    pub(super) fn new(value: Value, shown: Value) -> Self {
-        Self { value, shown }
+    pub(super) fn new(value: Value, shown: Value, origin: Origin) -> Self {
+        Self { value, shown, origin: Some(Arc::new(origin)) }
+    }
+
+    /// None, where the table `section` could stand at `place`.
+    pub(super) fn empty(section: String, place: Place) -> Self {
+        let none = Value::Object(serde_json::Map::new());
+        Self::new(none.clone(), none, Origin::new(section, place))
+    }
+
+    /// What the plugin that should read these finds wrong, with its place in the file and without
+    /// secrets.
+    pub fn explain(&self, error: &PluginConfigError) -> String {
+        let reason = self.without_secrets(error.to_string());
+        match &self.origin {
+            Some(origin) => origin.explain(error.path(), &reason),
+            None => reason,
+        }
+    }
+
+    /// What the plugin finds wrong in these settings of a stream, laid over `instance`'s.
+    pub fn explain_over(&self, instance: &Self, error: &PluginConfigError) -> String {
+        let reason = instance.without_secrets(self.without_secrets(error.to_string()));
+        let has = |settings: &Self| {
+            let origin = settings.origin.clone();
+            origin.filter(|origin| error.path().is_empty() || origin.has(error.path()))
+        };
+        match has(self).or_else(|| has(instance)) {
+            Some(origin) => origin.explain(error.path(), &reason),
+            None => reason,
+        }
+    }
+
+    /// `text` with what the environment gave replaced by its variable's name.
+    fn without_secrets(&self, text: String) -> String {
+        fn hide(value: &Value, shown: &Value, text: &mut String) {
+            match (value, shown) {
+                (Value::String(value), Value::String(shown)) if value != shown => {
+                    // As errors quote it. Of a few letters, only that: they may be in any word.
+                    *text = text.replace(&format!("{value:?}"), &format!("{shown:?}"));
+                    if value.len() >= 4 {
+                        *text = text.replace(value.as_str(), shown);
+                    }
+                }
+                (Value::Array(values), Value::Array(shown)) => {
+                    values.iter().zip(shown).for_each(|(value, shown)| hide(value, shown, text));
+                }
+                (Value::Object(values), Value::Object(shown)) => {
+                    let pairs = values.values().zip(shown.values());
+                    pairs.for_each(|(value, shown)| hide(value, shown, text));
+                }
+                _ => {}
+            }
+        }
+        let mut text = text;
+        hide(&self.value, &self.shown, &mut text);
+        text
     }
 
     /// The JSON itself, not to be logged or answered.
@@ -99,6 +160,12 @@ impl Settings {
     /// The form that may be seen: `${NAME}` as it is written.
     pub fn shown(&self) -> &Value {
         &self.shown
+    }
+}
+
+impl PartialEq for Settings {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.value, &self.shown) == (&other.value, &other.shown)
     }
 }
 

@@ -284,14 +284,16 @@ impl<'d> Section<'d> {
         items.iter().map(|item| self.section_of(key, item, format!("[[{key}]]"), known)).collect()
     }
 
-    /// A table with keys of a plugin.
-    pub(super) fn settings(&self, key: &str) -> Result<Option<Settings>, ConfigError> {
-        let Some(value) = self.table.get(key) else { return Ok(None) };
+    /// A table with keys of a plugin; empty where it is not there.
+    pub(super) fn settings(&self, key: &str) -> Result<Settings, ConfigError> {
+        let name = format!("{}.{key}]", self.name.trim_end_matches(']'));
+        let Some(value) = self.table.get(key) else {
+            return Ok(Settings::empty(name, self.place()));
+        };
         let DeValue::Table(_) = value.get_ref() else {
             return Err(self.document.wrong_type(key, value, "a table"));
         };
-        let (value, shown) = self.document.json(key, value)?;
-        Ok(Some(Settings::new(value, shown)))
+        self.document.settings(name, key, value)
     }
 
     /// A table of plugins' tables: instance, its place, and the settings.
@@ -310,8 +312,9 @@ impl<'d> Section<'d> {
             let DeValue::Table(_) = value.get_ref() else {
                 return Err(self.document.wrong_type(&name, value, "a table"));
             };
-            let (value, shown) = self.document.json(&name, value)?;
-            all.push((Placed { value: name, place }, Settings::new(value, shown)));
+            let section = format!("{}.{key}.{name}]", self.name.trim_end_matches(']'));
+            let settings = self.document.settings(section, &name, value)?;
+            all.push((Placed { value: name, place }, settings));
         }
         Ok(all)
     }

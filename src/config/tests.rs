@@ -1,7 +1,7 @@
 use std::{path::Path, time::Duration};
 
 use expect_test::{Expect, expect};
-use keepsight_contract::{FrameSize, OutputKind};
+use keepsight_contract::{ConfigError as PluginConfigError, FrameSize, OutputKind};
 use serde_json::json;
 
 use super::*;
@@ -525,4 +525,232 @@ fn the_samples_comments_are_settings_with_their_defaults() {
         config.streams["door"].settings["tracker"].expose()["masks"][0][2],
         json!([0.3, 0.2])
     );
+}
+
+const DOCUMENTED: &str = include_str!("../../docs/configuration.md");
+
+/// Rows under each heading of the documentation: key and default, without their backticks.
+fn documented() -> Vec<(&'static str, Vec<(&'static str, &'static str)>)> {
+    let mut sections: Vec<(&str, Vec<_>)> = Vec::new();
+    for line in DOCUMENTED.lines() {
+        if let Some(title) = line.strip_prefix('#') {
+            sections.push((title.trim_start_matches('#').trim(), Vec::new()));
+        } else if let Some(row) = line.strip_prefix("| `")
+            && let Some((_, rows)) = sections.last_mut()
+        {
+            let (key, rest) = row.split_once("` | ").unwrap();
+            rows.push((key, rest.split(" | ").next().unwrap()));
+        }
+    }
+    sections
+}
+
+#[test]
+fn every_key_is_documented_and_no_other() {
+    for (title, keys) in keys::ALL {
+        let documented = documented();
+        let section = documented.iter().find(|(found, _)| found == title);
+        let (_, rows) = section.unwrap_or_else(|| panic!("no heading {title:?}"));
+        let found: Vec<_> = rows.iter().map(|(key, _)| *key).collect();
+        assert_eq!(found, *keys, "{title}");
+    }
+}
+
+#[test]
+fn documented_defaults_are_the_defaults() {
+    let with = |titles: &[&str], rest: &str| {
+        let mut text = "version = 1\n".to_owned();
+        for (title, rows) in documented().iter().filter(|(title, _)| titles.contains(title)) {
+            text += &format!("{}\n", title.replace("NAME", "frame-stats"));
+            for (key, default) in rows {
+                // What else stands there says in words where the default comes from.
+                if let Some(value) = default.strip_prefix('`').and_then(|v| v.strip_suffix('`'))
+                    && !value.contains('`')
+                {
+                    text += &format!("{key} = {value}\n");
+                }
+            }
+        }
+        let text = text + rest;
+        parse(&text).unwrap_or_else(|error| panic!("{error} in {text}"))
+    };
+    let everything = with(
+        &[
+            "[server]",
+            "[server.limits]",
+            "[runtime]",
+            "[runtime.limits]",
+            "[plugins.NAME]",
+            "[plugins.NAME.restart]",
+        ],
+        "[streams.s]\nsource = \"scene:\"\n",
+    );
+    assert_eq!(everything.server.limits, ServerLimits::default());
+    assert_eq!(everything.runtime.limits, RuntimeLimits::default());
+    let stream = with(&["[streams.NAME]"], "source = \"scene:\"\n");
+    let plain = "[plugins.frame-stats]\n[streams.frame-stats]\nsource = \"scene:\"\n";
+    let plain = parse(&format!("version = 1\n{plain}")).unwrap();
+    let text = |of: &dyn std::fmt::Debug| format!("{of:?}");
+    assert_eq!(text(&stream.streams["frame-stats"]), text(&plain.streams["frame-stats"]));
+    assert_eq!(text(&everything.server), text(&plain.server));
+    assert_eq!(text(&everything.runtime), text(&plain.runtime));
+    assert_eq!(text(&everything.plugins["frame-stats"]), text(&plain.plugins["frame-stats"]));
+}
+
+/// What `error` is explained as, found in `config = { … }` of an instance whose table begins in
+/// line 2.
+#[track_caller]
+fn check_explained(config: &str, error: PluginConfigError, expected: Expect) {
+    let text = format!("version = 1\n[plugins.p]\nuse = \"frame-stats\"\n{config}");
+    let config = parse(&text).unwrap();
+    expected.assert_eq(&config.plugins["p"].config.explain(&error));
+}
+
+#[test]
+fn what_a_plugin_finds_wrong_has_its_place() {
+    let error = |path: &[&str], reason: &str| PluginConfigError::new(reason).at(path.to_vec());
+    check_explained(
+        "config = { stop = 1 }",
+        error(&["stop"], "unknown field `stop`, expected one of `step`, `other`"),
+        expect![
+            "keepsight.toml:4:12: unknown key 'stop' in [plugins.p.config]; did you mean 'step'?"
+        ],
+    );
+    check_explained(
+        "[plugins.p.config]\nnested = { deeper = { colour = 1 } }",
+        error(&["nested", "deeper", "colour"], "unknown field `colour`, expected `size` or `age`"),
+        expect![
+            "keepsight.toml:5:23: unknown key 'colour' in [plugins.p.config.nested.deeper]; it takes size, age"
+        ],
+    );
+    check_explained(
+        "config.none = 1",
+        error(&["none"], "unknown field `none`, there are no fields"),
+        expect!["keepsight.toml:4:8: unknown key 'none' in [plugins.p.config]; it takes none"],
+    );
+    check_explained(
+        "config = { step = \"x\" }",
+        error(&["step"], "invalid type: string \"x\", expected a nonzero usize"),
+        expect![[
+            r#"keepsight.toml:4:19: 'step' cannot be used: invalid type: string "x", expected a nonzero usize"#
+        ]],
+    );
+    check_explained(
+        "config.masks = [\n  [[0, 0], [0, 1], [1, 1]],\n  [[0, 0], [0, 7]],\n]",
+        error(&["masks", "1"], "too few points"),
+        expect!["keepsight.toml:6:3: 'masks' cannot be used: too few points"],
+    );
+    check_explained(
+        "config.a = { b = 1 }",
+        error(&["a"], "missing field `c`"),
+        expect!["keepsight.toml:4:12: [plugins.p.config.a] has no 'c'"],
+    );
+    check_explained(
+        "critical = true",
+        error(&[], "missing field `c`"),
+        expect!["keepsight.toml:2:1: [plugins.p.config] has no 'c'"],
+    );
+    check_explained(
+        "\n\nconfig = {}",
+        error(&[], "low ≤ high is needed"),
+        expect!["keepsight.toml:6:10: [plugins.p.config] cannot be used: low ≤ high is needed"],
+    );
+}
+
+#[test]
+fn what_a_plugin_finds_wrong_shows_no_secret() {
+    check_explained(
+        "config = { step = \"${DRIVE_PASSWORD}\" }",
+        PluginConfigError::new("invalid type: string \"hunter2\", expected a usize").at(["step"]),
+        expect![[
+            r#"keepsight.toml:4:19: 'step' cannot be used: invalid type: string "${DRIVE_PASSWORD}", expected a usize"#
+        ]],
+    );
+    check_explained(
+        "config = { a = [\"x ${DRIVE_PASSWORD}\"] }",
+        PluginConfigError::new("no such place: x hunter2").at(["a", "0"]),
+        expect!["keepsight.toml:4:17: 'a' cannot be used: no such place: x ${DRIVE_PASSWORD}"],
+    );
+}
+
+#[test]
+fn what_is_wrong_on_a_stream_stands_there_or_with_the_instance() {
+    let text = "version = 1\n[plugins.p]\nuse = \"frame-stats\"\nconfig = { step = 1, both = 1 }\n\
+                [streams.s]\nsource = \"scene:\"\nplugins = [\"p\"]\n\
+                [streams.s.settings.p]\nboth = 2\n";
+    let config = parse(text).unwrap();
+    let (instance, stream) = (&config.plugins["p"].config, &config.streams["s"].settings["p"]);
+    let explain = |path: &str| {
+        let path = Some(path).filter(|path| !path.is_empty());
+        stream.explain_over(instance, &PluginConfigError::new("why").at(path))
+    };
+    expect!["keepsight.toml:9:8: 'both' cannot be used: why"].assert_eq(&explain("both"));
+    expect!["keepsight.toml:4:19: 'step' cannot be used: why"].assert_eq(&explain("step"));
+    expect!["keepsight.toml:8:1: [streams.s.settings.p] cannot be used: why"]
+        .assert_eq(&explain(""));
+}
+
+/// A file of which the last line stands in the section with the title, which lacks nothing that
+/// must be there, unless that is `key`.
+fn in_section(title: &str, key: &str, line: &str) -> String {
+    let output = "[[outputs]]\nto = \"file:x\"\nwhat = [\"tracks\"]\n";
+    let before = match title {
+        "The file" => "",
+        "[streams.NAME]" => "[streams.s]\nsource = \"scene:\"\n",
+        "[[outputs]]" => output,
+        "[outputs.keep]" => &format!("{output}[outputs.keep]\n"),
+        other => &format!("{}\n", other.replace("NAME", "frame-stats")),
+    };
+    let is_key = |line: &&str| !line.starts_with(&format!("{key} = "));
+    let before = before.lines().filter(is_key).map(|line| format!("{line}\n"));
+    let version = if key == "version" { "" } else { "version = 1\n" };
+    format!("{version}{}{line}", before.collect::<String>())
+}
+
+#[test]
+fn every_key_with_a_slip_of_the_hand_is_refused_where_it_stands() {
+    for (title, keys) in keys::ALL {
+        for key in *keys {
+            let text = in_section(title, "", &format!("  {key}x = 1"));
+            let place = (text.lines().count() as u32, 3);
+            let error = parse(&text).unwrap_err();
+            let ConfigError::UnknownKey { place: found, nearest, .. } = &error else {
+                panic!("{title} {key}: {error}")
+            };
+            assert_eq!((found.line, found.column), place, "{title} {key}");
+            assert_eq!(nearest.as_deref(), Some(*key), "{title}");
+        }
+    }
+}
+
+#[test]
+fn every_key_with_a_value_of_another_type_is_refused_where_it_stands() {
+    for (title, keys) in keys::ALL {
+        for key in *keys {
+            let text = in_section(title, key, &format!("{key} = 1979-05-27"));
+            let place = (text.lines().count() as u32, key.len() as u32 + 4);
+            let error = parse(&text).unwrap_err();
+            let found = match &error {
+                ConfigError::WrongType { place, key: found, .. } if found == key => place,
+                ConfigError::Version { place, .. } if *key == "version" => place,
+                _ => panic!("{title} {key}: {error}"),
+            };
+            assert_eq!((found.line, found.column), place, "{title} {key}");
+        }
+    }
+}
+
+#[test]
+fn every_key_that_is_there_twice_is_refused_where_it_stands() {
+    for (title, keys) in keys::ALL {
+        for key in *keys {
+            let text = in_section(title, key, &format!("{key} = 1\n{key} = 2"));
+            let error = parse(&text).unwrap_err();
+            let ConfigError::Syntax { place, message } = &error else {
+                panic!("{title} {key}: {error}")
+            };
+            let expected = (text.lines().count() as u32, "duplicate key");
+            assert_eq!((place.line, message.as_str()), expected, "{title} {key}");
+        }
+    }
 }

@@ -5,7 +5,7 @@ use std::{
 
 use keepsight_contract::{Finding, HistogramSnapshot};
 
-use super::{OutputReport, PluginReport};
+use super::{OutputReport, PluginReport, RereadReport};
 use crate::{
     lifecycle::{Cause, LifecycleEvent, LifecycleState},
     loader::{Fault, InstanceLimits, LastCrash},
@@ -92,6 +92,8 @@ pub struct HostReport {
     pub gpu: GpuSurvey,
     /// Where results are written, in the configuration's order.
     pub outputs: Vec<OutputReport>,
+    /// What came of the last re-reading of the configuration; `None` before the first.
+    pub last_reread: Option<RereadReport>,
 }
 
 /// A thermometer of the machine.

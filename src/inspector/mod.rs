@@ -9,6 +9,7 @@ mod metrics;
 mod output_report;
 mod process_files;
 mod report;
+mod reread_report;
 
 pub use inspection::{
     Cooling, Disk, GpuSurvey, HostReport, PluginInspection, Temperature, TransitionReport,
@@ -19,5 +20,6 @@ pub use output_report::OutputReport;
 pub use report::{
     Liveness, PluginReport, Readiness, ReadinessCheck, StreamPluginReport, StreamReport, Verdict,
 };
+pub use reread_report::{Change, ConfigurationChange, RereadReport};
 
 pub use crate::streams::{SessionState, SourceState as StreamState};

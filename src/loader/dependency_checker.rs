@@ -17,7 +17,7 @@ use crate::sandbox::{Phase, RunFault, Sandbox, SandboxScope};
 pub struct DependencyChecker {
     sandbox: Arc<Sandbox>,
     program: ProbeProgram,
-    limit: Duration,
+    limit: Mutex<Duration>,
     clock: Arc<dyn Clock>,
     known: Mutex<Known>,
 }
@@ -39,7 +39,13 @@ struct Hung {
 impl DependencyChecker {
     /// A checker whose probes have `limit` each; those that need a child process start `program`.
     pub fn new(sandbox: Arc<Sandbox>, program: ProbeProgram, limit: Duration) -> Self {
-        Self { sandbox, program, limit, clock: Arc::new(SystemClock), known: Mutex::default() }
+        Self {
+            sandbox,
+            program,
+            limit: Mutex::new(limit),
+            clock: Arc::new(SystemClock),
+            known: Mutex::default(),
+        }
     }
 
     /// The same checker by another clock; the instances that it serves go by that one too.
@@ -50,6 +56,15 @@ impl DependencyChecker {
     /// By which it knows how old a report is.
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.clock
+    }
+
+    /// Gives probes `limit` each from now on.
+    pub fn set_limit(&self, limit: Duration) {
+        *self.limit.lock().unwrap_or_else(PoisonError::into_inner) = limit;
+    }
+
+    fn limit(&self) -> Duration {
+        *self.limit.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether `requirement` is met. Never fails: what could not be found out is unmet.
@@ -109,7 +124,7 @@ impl DependencyChecker {
             &name,
             SandboxScope::new(name.as_str(), None, 0),
             Phase::Probe,
-            self.limit,
+            self.limit(),
             move |_| {
                 let _returns = SetOnDrop(returned);
                 check(&asked)
@@ -150,7 +165,7 @@ impl DependencyChecker {
         let asked = requirement.clone();
         let scope = SandboxScope::new(name.as_str(), None, 0);
         self.sandbox
-            .run_once(&name, scope, Phase::Probe, self.limit, move |_| judge(&asked, &report))
+            .run_once(&name, scope, Phase::Probe, self.limit(), move |_| judge(&asked, &report))
             .unwrap_or_else(|fault| {
                 Finding::unmet(fault.code(), requirement.subject(), fault.to_string(), fault.hint())
             })
@@ -162,7 +177,7 @@ impl DependencyChecker {
         {
             return Ok(report.clone());
         }
-        let report = self.program.survey(kind, self.limit)?;
+        let report = self.program.survey(kind, self.limit())?;
         self.known().surveys.insert(kind, (self.clock.now(), report.clone()));
         Ok(report)
     }

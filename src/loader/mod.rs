@@ -44,6 +44,6 @@ pub use plugin_instance::{
     Attachment, InstanceEvent, InstanceReport, LastCrash, PluginInstance, Readiness,
 };
 pub use plugin_registry::PluginRegistry;
-pub use plugin_spec::{InstanceLimits, InstanceSpec};
+pub use plugin_spec::{ExplainConfig, InstanceLimits, InstanceSpec};
 pub use statistics::{RunStatistics, StatisticsSnapshot};
 pub use tool_calls::{ToolCall, ToolOutcome};

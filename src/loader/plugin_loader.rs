@@ -76,7 +76,7 @@ impl PluginInstance {
         let name = format!("{}-requirements", self.name());
         self.sandbox()
             .run_once(&name, self.scope(), Phase::Init, spec.limits.frame, move |_| tell(&config))?
-            .map_err(|error| LoadError::Config { reason: error.to_string() })
+            .map_err(|error| LoadError::Config { reason: spec.explain.explain(&error) })
     }
 
     fn check_requirements_of(&self, spec: &InstanceSpec) -> Result<Vec<Finding>, LoadError> {

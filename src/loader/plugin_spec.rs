@@ -1,9 +1,10 @@
-use std::time::Duration;
+use std::{fmt, sync::Arc, time::Duration};
 
+use keepsight_contract::ConfigError;
 use serde_json::Value;
 
 /// What one instance of a plugin is configured to be.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct InstanceSpec {
     /// Its name, unique in the process.
     pub name: String,
@@ -11,6 +12,8 @@ pub struct InstanceSpec {
     pub plugin: String,
     /// The plugin's own configuration; an object.
     pub config: Value,
+    /// Says what the plugin finds wrong in that.
+    pub explain: ExplainConfig,
     /// Whether the process is not ready without it.
     pub critical: bool,
     /// How long it may be away before that counts.
@@ -18,6 +21,11 @@ pub struct InstanceSpec {
     /// What its code may take.
     pub limits: InstanceLimits,
 }
+
+/// Says what a plugin finds wrong in its configuration; whoever read the file knows where that
+/// stands, and what of it is secret. Any two count as the same.
+#[derive(Clone)]
+pub struct ExplainConfig(Arc<dyn Fn(&ConfigError) -> String + Send + Sync>);
 
 /// How long an instance's code may take, and how much memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,10 +52,40 @@ impl InstanceSpec {
             name: plugin.to_owned(),
             plugin: plugin.to_owned(),
             config: Value::Object(serde_json::Map::new()),
+            explain: ExplainConfig::default(),
             critical: false,
             grace: Duration::from_secs(30),
             limits: InstanceLimits::default(),
         }
+    }
+}
+
+impl ExplainConfig {
+    /// One that says what this function does.
+    pub fn new(explain: impl Fn(&ConfigError) -> String + Send + Sync + 'static) -> Self {
+        Self(Arc::new(explain))
+    }
+
+    pub(super) fn explain(&self, error: &ConfigError) -> String {
+        (self.0)(error)
+    }
+}
+
+impl Default for ExplainConfig {
+    fn default() -> Self {
+        Self::new(|error| error.to_string())
+    }
+}
+
+impl fmt::Debug for ExplainConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ExplainConfig")
+    }
+}
+
+impl PartialEq for ExplainConfig {
+    fn eq(&self, _: &Self) -> bool {
+        true
     }
 }
 

@@ -56,7 +56,8 @@ impl Backend for Runtime {
     }
 
     fn host(&self) -> HostReport {
-        HostReport { outputs: self.outputs(), ..self.inspector.host() }
+        let (outputs, last_reread) = (self.outputs(), self.rereading.last());
+        HostReport { outputs, last_reread, ..self.inspector.host() }
     }
 
     fn events(&self) -> Arc<EventLog> {
@@ -64,7 +65,7 @@ impl Backend for Runtime {
     }
 
     fn latest(&self, stream: &str, plugin: Option<&str>) -> Option<LatestResult> {
-        let results = self.streams.get()?.find(stream)?.latest(plugin);
+        let results = self.streams.find(stream)?.latest(plugin);
         let gives_tracks = |result: &streams::LatestResult| {
             result.response.outputs.iter().any(|output| output.kind() == OutputKind::Tracks)
         };

@@ -4,12 +4,17 @@
 mod assembly;
 mod backend;
 mod publishing;
+mod reread;
+mod reread_plan;
 mod result_outputs;
 mod try_sources;
 
 use std::{
-    path::PathBuf,
-    sync::{Arc, Mutex, OnceLock, PoisonError, mpsc},
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering::AcqRel},
+        mpsc,
+    },
     time::{Duration, Instant},
 };
 
@@ -22,19 +27,24 @@ use crate::{
     loader::{
         Catalog, Clock, DependencyChecker, LastCrash, PluginRegistry, ProbeProgram, SystemClock,
     },
-    outputs::{Output, OutputError},
+    outputs::OutputError,
     sandbox::{Phase, Sandbox, SandboxLimits, install_panic_hook},
     streams::{Listener, Stream, StreamError, StreamsRegistry},
     supervisor::{Crash, CrashKeeper, Supervisor},
 };
 
-use assembly::Planned;
+use assembly::{Assembly, Planned};
+use reread::Rereading;
+pub use reread::{Reread, RereadError};
 pub use result_outputs::OutputTrial;
-use result_outputs::PlannedOutput;
+use result_outputs::{PlannedOutput, RunningOutputs};
 pub use try_sources::SourceTrial;
 
 /// A running Keepsight, without its server.
 pub struct Runtime {
+    /// What is in force now.
+    config: RwLock<Arc<Config>>,
+    assembly: Assembly,
     sandbox: Arc<Sandbox>,
     registry: PluginRegistry,
     supervisor: Arc<Supervisor>,
@@ -42,12 +52,13 @@ pub struct Runtime {
     events: Arc<EventLog>,
     planned: Mutex<Vec<Planned>>,
     planned_outputs: Mutex<Vec<PlannedOutput>>,
-    streams: OnceLock<StreamsRegistry>,
-    outputs: OnceLock<Vec<Output>>,
+    begun: AtomicBool,
+    streams: StreamsRegistry,
+    outputs: Arc<RunningOutputs>,
+    /// Told of outcomes on every stream, the outputs last.
     listeners: Vec<Listener>,
-    shutdown_limit: Duration,
-    state_dir: Option<PathBuf>,
     crash_keeper: OnceLock<CrashKeeper>,
+    rereading: Rereading,
 }
 
 /// What a [`Runtime`] needs beside its configuration.
@@ -120,11 +131,22 @@ impl Runtime {
         let checker = Arc::new(checker.with_clock(clock.clone()));
         let (events, reported) = mpsc::channel();
         let log = Arc::new(EventLog::default());
-        let registry = assembly::instances(config, catalog, &sandbox, &checker, &events, &log);
-        let pace = options.pace;
-        let planned = assembly::streams(config, catalog, &sandbox, &registry, pace, &clock, &log)?;
-        let planned_outputs = result_outputs::plan(config, catalog, &sandbox)?;
-        let policies = assembly::restart_policies(config);
+        let assembly = Assembly {
+            sandbox: sandbox.clone(),
+            checker: checker.clone(),
+            events,
+            log: log.clone(),
+            pace: options.pace,
+        };
+        let instance = |name: &String| assembly.instance(name, config, catalog);
+        let registry = PluginRegistry::new(config.plugins.keys().map(instance));
+        let stream = |name: &String| assembly.stream(name, config, catalog, &registry);
+        let planned = config.streams.keys().map(stream).collect::<Result<_, _>>()?;
+        let outputs = Arc::new(RunningOutputs::default());
+        let planned_outputs = result_outputs::plan(config, catalog, &outputs, &sandbox)?;
+        let policy =
+            |(name, plugin): (&String, _)| (name.clone(), assembly::restart_policy(plugin));
+        let policies = config.plugins.iter().map(policy).collect();
         let supervisor = Supervisor::start(registry.clone(), policies, reported, clock);
         let supervisor = Arc::new(supervisor.map_err(StartError::Thread)?);
         let inspector = InspectorService::new(
@@ -134,7 +156,13 @@ impl Runtime {
             checker,
             config.runtime.state_dir.clone(),
         );
+        let streams = StreamsRegistry::default();
+        inspector.add_streams(streams.clone());
+        let mut listeners = options.listeners;
+        listeners.push(outputs.listener());
         Ok(Self {
+            config: RwLock::new(Arc::new(config.clone())),
+            assembly,
             sandbox,
             registry,
             supervisor,
@@ -142,12 +170,12 @@ impl Runtime {
             events: log,
             planned: Mutex::new(planned),
             planned_outputs: Mutex::new(planned_outputs),
-            streams: OnceLock::new(),
-            outputs: OnceLock::new(),
-            listeners: options.listeners,
-            shutdown_limit: limits.shutdown,
-            state_dir: config.runtime.state_dir.clone(),
+            begun: AtomicBool::new(false),
+            streams,
+            outputs,
+            listeners,
             crash_keeper: OnceLock::new(),
+            rereading: Rereading::default(),
         })
     }
 
@@ -158,7 +186,8 @@ impl Runtime {
     /// # Errors
     /// [`StartError::Thread`].
     pub fn remember_crashes(&self) -> Result<(), StartError> {
-        let Some(folder) = &self.state_dir else { return Ok(()) };
+        let config = self.config();
+        let Some(folder) = &config.runtime.state_dir else { return Ok(()) };
         let slots = self.sandbox.crash_slots().clone();
         let (keeper, crashes) = CrashKeeper::start(slots, folder).map_err(StartError::Thread)?;
         let alone = crashes.len() == 1;
@@ -198,20 +227,26 @@ impl Runtime {
     /// Begins to load every plugin and to open every source; returns at once. A second call does
     /// nothing.
     pub fn begin(&self) {
-        let planned =
-            std::mem::take(&mut *self.planned.lock().unwrap_or_else(PoisonError::into_inner));
-        if self.streams.get().is_some() {
+        if self.begun.swap(true, AcqRel) {
             return;
         }
         self.supervisor.load_all();
-        let listeners = self.begin_outputs();
-        let streams = planned.into_iter().map(|Planned { spec, registration, host }| {
-            let (sandbox, listeners) = (self.sandbox.clone(), listeners.clone());
-            Stream::start(spec, registration, host, sandbox, listeners)
-        });
-        let streams = StreamsRegistry::new(streams.collect::<Vec<_>>());
-        self.inspector.add_streams(streams.clone());
-        let _ = self.streams.set(streams);
+        self.begin_outputs();
+        let planned =
+            std::mem::take(&mut *self.planned.lock().unwrap_or_else(PoisonError::into_inner));
+        let streams: Vec<_> = planned.into_iter().map(|planned| self.start(planned)).collect();
+        self.streams.exchange([], streams);
+    }
+
+    fn start(&self, planned: Planned) -> Arc<Stream> {
+        let Planned { spec, registration, host } = planned;
+        let (sandbox, listeners) = (self.sandbox.clone(), self.listeners.clone());
+        Arc::new(Stream::start(spec, registration, host, sandbox, listeners))
+    }
+
+    /// What is in force now.
+    pub fn config(&self) -> Arc<Config> {
+        self.config.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The instances.
@@ -221,7 +256,7 @@ impl Runtime {
 
     /// The streams, once [`begin`](Self::begin) started them.
     pub fn streams(&self) -> StreamsRegistry {
-        self.streams.get().cloned().unwrap_or_default()
+        self.streams.clone()
     }
 
     /// The reports.
@@ -240,14 +275,14 @@ impl Runtime {
     /// Ends supervisor, streams, outputs and plugins, in that order, each within the configured
     /// limit; who hasn't ended by then is left behind and logged.
     pub fn shut_down(&self) {
-        self.supervisor.stop(self.shutdown_limit);
-        if let Some(streams) = self.streams.get() {
-            streams.stop(self.shutdown_limit);
-        }
-        self.end_outputs();
+        let limit = self.config().runtime.limits.shutdown;
+        self.rereading.end(limit);
+        self.supervisor.stop(limit);
+        self.streams.stop(limit);
+        self.outputs.end(limit);
         let instances: Vec<_> = self.registry.instances().collect();
         instances.iter().for_each(|instance| instance.ask_to_end());
-        let end = Instant::now() + self.shutdown_limit;
+        let end = Instant::now() + limit;
         for instance in instances {
             instance.shut_down(end.saturating_duration_since(Instant::now()));
         }

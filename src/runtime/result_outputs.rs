@@ -1,8 +1,8 @@
 //! `[[outputs]]`: from the configuration to outputs, their trial, and what is told of them.
 
 use std::{
-    sync::{Arc, PoisonError},
-    time::Duration,
+    sync::{Arc, PoisonError, RwLock},
+    time::{Duration, Instant},
 };
 
 use keepsight_contract::{Bytes, Finding, Seconds};
@@ -21,8 +21,21 @@ use crate::{
 /// An output that is checked and not yet started.
 pub(super) struct PlannedOutput {
     name: String,
+    pub(super) config: OutputConfig,
     spec: OutputSpec,
     host: Arc<InstanceHost>,
+}
+
+/// Every output at work, in the configuration's order. Whoever asks has those of one moment.
+#[derive(Default)]
+pub(super) struct RunningOutputs(RwLock<Arc<Vec<Arc<RunningOutput>>>>);
+
+/// An output at work, and what it was configured to be.
+pub(super) struct RunningOutput {
+    name: String,
+    pub(super) config: OutputConfig,
+    output: Output,
+    listener: Listener,
 }
 
 /// What came of opening an output for a moment.
@@ -34,10 +47,11 @@ pub struct OutputTrial {
     pub finding: Finding,
 }
 
-/// Every configured output, checked against what is there.
+/// Every configured output, checked against what is there; named as none of `running` is.
 pub(super) fn plan(
     config: &Config,
     catalog: &Catalog,
+    running: &RunningOutputs,
     sandbox: &Arc<Sandbox>,
 ) -> Result<Vec<PlannedOutput>, StartError> {
     let spec = |output: &OutputConfig| {
@@ -46,18 +60,71 @@ pub(super) fn plan(
     };
     let specs = config.outputs.iter().map(spec).collect::<Result<Vec<_>, _>>()?;
     OutputSpec::check_distinct(&specs)?;
-    let planned = specs.into_iter().enumerate().map(|(index, spec)| {
-        // An address may hold what no folder or thread can be named by.
-        let name = format!("output:{}", index + 1);
+    let running = running.all();
+    // An address may hold what no folder or thread can be named by.
+    let names = (1..).map(|number| format!("output:{number}"));
+    let names = names.filter(|name| running.iter().all(|running| running.name != *name));
+    let planned = config.outputs.iter().zip(specs).zip(names).map(|((output, spec), name)| {
         let host = host(&name, config, sandbox);
-        PlannedOutput { name, spec, host }
+        PlannedOutput { name, config: output.clone(), spec, host }
     });
     Ok(planned.collect())
 }
 
+impl RunningOutputs {
+    /// Those of now.
+    pub(super) fn all(&self) -> Arc<Vec<Arc<RunningOutput>>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn set(&self, outputs: Vec<Arc<RunningOutput>>) {
+        let mut place = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *place, Arc::new(outputs));
+        drop(place);
+        drop(before);
+    }
+
+    /// What feeds those that are there when an outcome comes.
+    pub(super) fn listener(self: &Arc<Self>) -> Listener {
+        let outputs = self.clone();
+        Arc::new(move |outcome| {
+            outputs.all().iter().for_each(|running| (running.listener)(outcome));
+        })
+    }
+
+    /// Ends every output: all are asked first, then waited for, at most for `limit` together.
+    pub(super) fn end(&self, limit: Duration) {
+        end_outputs(&self.all(), limit);
+    }
+}
+
+impl RunningOutput {
+    /// Its address in the form that may be seen.
+    pub(super) fn to(&self) -> &str {
+        self.output.to()
+    }
+}
+
+/// Ends these outputs: all are asked first, then waited for, at most for `limit` together.
+pub(super) fn end_outputs(outputs: &[Arc<RunningOutput>], limit: Duration) {
+    let end = Instant::now() + limit;
+    outputs.iter().for_each(|running| running.output.stop());
+    for running in outputs {
+        running.output.join(end.saturating_duration_since(Instant::now()));
+    }
+}
+
 impl PlannedOutput {
-    pub(super) fn start(self, sandbox: Arc<Sandbox>) -> Output {
-        Output::start(&self.name, self.spec, self.host, sandbox)
+    pub(super) fn start(self, sandbox: Arc<Sandbox>) -> Arc<RunningOutput> {
+        let Self { name, config, spec, host } = self;
+        let output = Output::start(&name, spec, host, sandbox);
+        let listener = output.listener();
+        Arc::new(RunningOutput { name, config, output, listener })
+    }
+
+    /// Its address in the form that may be seen.
+    pub(super) fn to(&self) -> &str {
+        &self.spec.to
     }
 
     fn try_it(&self, sandbox: &Arc<Sandbox>, limit: Duration) -> OutputTrial {
@@ -88,28 +155,19 @@ impl Runtime {
         planned.iter().map(|planned| planned.try_it(&self.sandbox, limit)).collect()
     }
 
-    /// Starts every output; gives who is told of outcomes, they among them.
-    pub(super) fn begin_outputs(&self) -> Vec<Listener> {
+    /// Starts every output.
+    pub(super) fn begin_outputs(&self) {
         let planned = std::mem::take(
             &mut *self.planned_outputs.lock().unwrap_or_else(PoisonError::into_inner),
         );
         let start = |planned: PlannedOutput| planned.start(self.sandbox.clone());
-        let outputs = self.outputs.get_or_init(|| planned.into_iter().map(start).collect());
-        let listeners = self.listeners.iter().cloned();
-        listeners.chain(outputs.iter().map(Output::listener)).collect()
-    }
-
-    /// Ends every output: all are asked first, then waited for.
-    pub(super) fn end_outputs(&self) {
-        let outputs = self.outputs.get().map(Vec::as_slice).unwrap_or_default();
-        outputs.iter().for_each(Output::stop);
-        outputs.iter().for_each(|output| output.join(self.shutdown_limit));
+        self.outputs.set(planned.into_iter().map(start).collect());
     }
 
     /// How each output does, in the configuration's order; empty before
     /// [`begin`](Self::begin).
     pub fn outputs(&self) -> Vec<OutputReport> {
-        self.outputs.get().into_iter().flatten().map(report).collect()
+        self.outputs.all().iter().map(|running| report(&running.output)).collect()
     }
 }
 

@@ -278,6 +278,20 @@ impl Stream {
         }
     }
 
+    /// Ends it for good for `reason`: from now on it says that, and every worker is asked to end;
+    /// returns at once.
+    pub fn retire(&self, reason: &str) {
+        let status = {
+            let mut parts = self.0.parts();
+            parts.status.turn(SourceState::Ended, self.0.clock.now());
+            parts.status.explain("config.changed", reason.to_owned(), "");
+            parts.stopped = true;
+            parts.status.clone()
+        };
+        (self.0.on_change)(self.name(), &status);
+        self.stop();
+    }
+
     /// Waits for every worker to end, at most until `limit` after [`stop`](Self::stop); who hasn't
     /// by then is abandoned. A source is waited for a second at most, whatever its driver does.
     pub fn join(&self, limit: Duration) {
@@ -324,6 +338,10 @@ impl StreamShared {
 
     pub(super) fn update<R>(&self, change: impl FnOnce(&mut StreamStatus, Instant) -> R) -> R {
         let mut parts = self.parts();
+        if parts.stopped {
+            // The last word is said.
+            return change(&mut parts.status.clone(), self.clock.now());
+        }
         let before = (parts.status.state, parts.status.code.clone());
         let result = change(&mut parts.status, self.clock.now());
         let same = (parts.status.state, &parts.status.code) == (before.0, &before.1);

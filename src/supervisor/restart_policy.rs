@@ -6,7 +6,7 @@ use std::{
 use crate::loader::{Backoff, BackoffPolicy};
 
 /// When and how often a faulty instance is started again.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RestartPolicy {
     /// Restarts within the window before it is quarantined.
     pub budget: u32,

@@ -2,6 +2,7 @@
 
 mod architecture;
 mod command_line;
+mod configuration;
 mod dependencies;
 mod host_services;
 mod outputs;

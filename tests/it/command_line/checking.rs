@@ -59,9 +59,24 @@ fn a_gpu_that_is_required_and_not_there_is_found() {
 #[test]
 fn an_instances_own_configuration_is_its_own_matter() {
     let toml = "[plugins.stats]\nuse = \"frame-stats\"\nconfig = { colour = 1 }\n";
-    check(toml).check(1, &["missing  plugin stats", "config.invalid", "colour"]);
+    let wrong =
+        "keepsight.toml:4:12: unknown key 'colour' in [plugins.stats.config]; it takes step";
+    check(toml).check(1, &["missing  plugin stats", "config.invalid", wrong]);
     check(&format!("{toml}[plugins.stats2]\nuse = \"frame-stats\"\n"))
         .check(1, &["missing  plugin stats:", "ok       plugin stats2:"]);
+}
+
+#[test]
+fn a_streams_settings_are_checked_by_the_plugin() {
+    let toml = "[plugins.stats]\nuse = \"frame-stats\"\nconfig = { step = 2 }\n\
+                [streams.film]\nsource = \"file:nowhere.avi\"\nplugins = [\"stats\"]\n\
+                [streams.film.settings.stats]\n";
+    check(&format!("{toml}stpe = 3\n")).check(
+        2,
+        &["keepsight.toml:9:1: unknown key 'stpe' in [streams.film.settings.stats]; did you mean 'step'?"],
+    );
+    check(&format!("{toml}step = 0\n"))
+        .check(2, &["keepsight.toml:9:8: 'step' cannot be used: invalid value: integer `0`"]);
 }
 
 #[test]

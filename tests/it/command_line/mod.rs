@@ -11,6 +11,8 @@ mod lost_containment;
 mod own_plugins;
 #[cfg(feature = "child-process")]
 mod programs;
+#[cfg(all(feature = "scene", feature = "frame-stats"))]
+mod rereading;
 mod running;
 mod service_manager;
 mod support;

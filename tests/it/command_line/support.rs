@@ -204,6 +204,11 @@ impl Serving {
         self.address
     }
 
+    /// The process's id.
+    pub(super) fn id(&self) -> u32 {
+        self.working.child.id()
+    }
+
     pub(super) fn get(&self, path: &str) -> Value {
         client::get(self.address, path).json()
     }

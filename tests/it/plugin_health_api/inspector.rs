@@ -145,6 +145,7 @@ fn the_host_says_what_is_known_and_null_for_the_rest() {
             "status": "known"
           },
           "isolation": "thread",
+          "last_reread": null,
           "memory": {
             "available_bytes": null,
             "resident_bytes": 1048576,

@@ -8,8 +8,8 @@ use std::{
 
 use keepsight::{
     loader::{
-        DependencyChecker, InstanceHost, InstanceLimits, InstanceSpec, PluginInstance,
-        PluginRegistry, ProbeProgram, SystemClock,
+        DependencyChecker, ExplainConfig, InstanceHost, InstanceLimits, InstanceSpec,
+        PluginInstance, PluginRegistry, ProbeProgram, SystemClock,
     },
     sandbox::{Sandbox, SandboxLimits},
     supervisor::Supervisor,
@@ -27,6 +27,7 @@ fn an_outcome_that_can_be_seen_is_the_end_of_its_load() {
         name: "p".to_owned(),
         plugin: "scripted".to_owned(),
         config: json!({"script": ""}),
+        explain: ExplainConfig::default(),
         critical: false,
         grace: Duration::ZERO,
         limits: InstanceLimits {

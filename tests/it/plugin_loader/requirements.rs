@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf};
 use keepsight_contract::{GpuRequirement, ModelFileRequirement, Requirement};
 use serde_json::{Value, json};
 
-use crate::support::{Script, Site};
+use crate::support::{Script, Site, site::not_begun};
 
 fn model(path: PathBuf, sha256: &str) -> Requirement {
     let sha256 = Some(sha256.to_owned());
@@ -67,4 +67,30 @@ fn met_requirements_are_no_hindrance() {
     let program = Requirement::Program { name: "sh".to_owned(), remedy: "x".to_owned() };
     Script::default().requires(file).requires(program).named("needs-little");
     start("needs-little").await_state("needy", "INITIALIZED");
+}
+
+#[test]
+fn checking_has_the_configuration_read_and_builds_nothing() {
+    let missing = model(PathBuf::from("/nonexistent/model.onnx"), &"0".repeat(64));
+    let script = Script::default().requires(missing).init(|_| panic!("nobody asked for this"));
+    script.named("only-checked");
+    let runtime = not_begun(
+        "[plugins.right]\nuse = \"scripted\"\nconfig = { script = \"only-checked\" }\n\
+         [plugins.wrong]\nuse = \"scripted\"\nconfig = { script = \"only-checked\", lable = \"x\" }\n\
+         [streams.s]\nsource = \"test:only-checked\"\nplugins = [\"right\"]\n\
+         settings.right = { label = \"y\" }\n",
+    );
+    let check = |name| runtime.registry().find(name).unwrap().check_requirements();
+    let [finding] = &check("right").unwrap()[..] else { panic!("one requirement") };
+    assert_eq!((finding.met, &*finding.code), (false, "dependency.model_missing"));
+    let error = check("wrong").unwrap_err().cause();
+    assert_eq!(error.code, "config.invalid");
+    let place =
+        "test.toml:7:37: unknown key 'lable' in [plugins.wrong.config]; did you mean 'label'?";
+    assert!(error.reason.contains(place), "{}", error.reason);
+    for instance in runtime.registry().instances() {
+        let report = instance.report();
+        assert_eq!((report.state.as_str(), report.faults.len()), ("LOADED", 0), "{}", report.name);
+    }
+    runtime.shut_down();
 }

@@ -100,6 +100,7 @@ fn a_supervisor_without_progress_is_lost_containment_and_keeps_nobody_from_endin
         name: "p".to_owned(),
         plugin: "scripted".to_owned(),
         config: json!({"script": ""}),
+        explain: Default::default(),
         critical: false,
         grace: Duration::ZERO,
         limits: InstanceLimits {

@@ -8,9 +8,10 @@ use std::{
 
 use keepsight::{
     api::HttpServer,
-    config::{Config, Environment},
+    config::{Config, ConfigError, Environment, ServerConfig},
+    inspector::ConfigurationChange,
     loader::{Catalog, Clock, ProbeProgram, SystemClock},
-    runtime::{Runtime, RuntimeOptions, StartError},
+    runtime::{Reread, RereadError, Runtime, RuntimeOptions, StartError},
     streams::Listener,
 };
 use keepsight_contract::{Pace, PluginRegistration, SourceRegistration, registered};
@@ -29,6 +30,7 @@ pub(crate) struct Site {
     pub(crate) runtime: Arc<Runtime>,
     server: Option<HttpServer>,
     address: SocketAddr,
+    catalog: Catalog,
 }
 
 /// How a [`Site`] is made, beside its configuration.
@@ -90,18 +92,30 @@ impl Site {
 
     pub(crate) fn start_with(toml: &str, setup: Setup) -> Result<Self, StartError> {
         let Setup { catalog, probe_program, pace, listeners, clock } = setup;
-        let plugins = catalog.plugin_ids();
-        let environment = Environment { plugins: &plugins, variable: &|_| None };
-        let text = format!("version = 1\n{toml}");
-        let mut config = Config::parse(&text, Path::new("test.toml"), &environment)
-            .unwrap_or_else(|error| panic!("{error}"));
-        config.server.listen.set_port(0);
+        let config = parse(toml, &catalog).unwrap_or_else(|error| panic!("{error}"));
         let options = RuntimeOptions { probe_program, pace, listeners };
         let runtime = Arc::new(Runtime::with_clock(&config, &catalog, options, clock)?);
         let server = HttpServer::start(&config.server, runtime.clone()).unwrap();
         let address = server.address();
         runtime.begin();
-        Ok(Self { runtime, server: Some(server), address })
+        Ok(Self { runtime, server: Some(server), address, catalog })
+    }
+
+    /// Reads another configuration, as after a SIGHUP.
+    pub(crate) fn reread(&self, toml: &str) -> Result<Reread, RereadError> {
+        self.runtime.reread(parse(toml, &self.catalog), &self.catalog)
+    }
+
+    /// The same, which changes exactly `changes`: `KIND NAME CHANGE`, sorted.
+    #[track_caller]
+    pub(crate) fn check_reread(&self, toml: &str, changes: &[&str]) {
+        let reread = self.reread(toml).unwrap_or_else(|error| panic!("{error}"));
+        let text = |ConfigurationChange { kind, name, change }: &ConfigurationChange| {
+            format!("{kind} {name} {}", change.as_str())
+        };
+        let mut found: Vec<_> = reread.changes.iter().map(text).collect();
+        found.sort();
+        assert_eq!(found, changes);
     }
 
     pub(crate) fn get(&self, path: &str) -> (u16, Value) {
@@ -152,6 +166,27 @@ impl Site {
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
+}
+
+/// What `toml` says, checked and not begun, as `keepsight check` has it.
+#[track_caller]
+pub(crate) fn not_begun(toml: &str) -> Runtime {
+    let Setup { catalog, probe_program, pace, listeners, .. } = Setup::default();
+    let config = parse(toml, &catalog).unwrap_or_else(|error| panic!("{error}"));
+    let options = RuntimeOptions { probe_program, pace, listeners };
+    Runtime::new(&config, &catalog, options).unwrap()
+}
+
+/// What `toml` says, on a port that is free; `version = 1` need not be said.
+fn parse(toml: &str, catalog: &Catalog) -> Result<Config, ConfigError> {
+    let plugins = catalog.plugin_ids();
+    let environment = Environment { plugins: &plugins, variable: &|_| None };
+    let text = format!("version = 1\n{toml}");
+    let mut config = Config::parse(&text, Path::new("test.toml"), &environment)?;
+    if config.server.listen == ServerConfig::LISTEN {
+        config.server.listen.set_port(0);
+    }
+    Ok(config)
 }
 
 impl Drop for Site {
