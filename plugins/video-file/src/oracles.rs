@@ -4,6 +4,7 @@ use std::io::Cursor;
 use std::path::{Component, Path};
 
 use crate::avi_reader::AviReader;
+use crate::film::Content;
 use crate::seqinfo::SeqInfo;
 
 /// A film gives no more than it holds, comes to its end, and gives the same once more.
@@ -27,7 +28,8 @@ fn frames(input: &[u8], length: u64) -> (Vec<(u64, usize)>, usize) {
     let mut round = |reader: &mut AviReader<_>| {
         let begun = seen.len();
         while let Ok(Some(frame)) = reader.next() {
-            seen.push((frame.number, frame.bytes.len()));
+            let (Content::Encoded(bytes) | Content::Checked { bytes, .. }) = frame.content;
+            seen.push((frame.number, bytes.len()));
         }
         let round = &seen[begun..];
         assert!(round.is_sorted_by(|a, b| a.0 < b.0), "frames are numbered {round:?}");
