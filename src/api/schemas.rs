@@ -276,6 +276,7 @@ fn host() -> Value {
         ("children", or_null("integer")),
         ("gpu", open([("status", text()), ("reason", or_null("string"))])),
         ("outputs", list(json!({ "type": "object" }))),
+        ("last_reread", or_null("object")),
     ])
 }
 
