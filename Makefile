@@ -32,7 +32,7 @@ CONTAINED := $(or $(CARGO_TARGET_DIR),target)/tmp/contained-faults.txt
 test: setup-tests ## check and test everything that needs neither camera, GPU nor data
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- --deny warnings
-	cargo check --locked --no-default-features
+	cargo test --locked -p keepsight --no-default-features
 	rm -f $(CONTAINED)
 	cargo test --workspace --locked
 	@cat $(CONTAINED)
