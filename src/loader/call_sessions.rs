@@ -138,7 +138,11 @@ impl PluginInstance {
 pub(super) fn of_fault(fault: &RunFault) -> ToolError {
     match fault {
         RunFault::TimedOut { limit, .. } => ToolError::TimedOut { limit: *limit },
-        RunFault::Cancelled { .. } => ToolError::GivenUp { reason: fault.to_string() },
+        // Nothing of the plugin ran, so there is nothing to count against it.
+        RunFault::Cancelled { .. }
+        | RunFault::InstanceCapReached { .. }
+        | RunFault::ProcessCapReached { .. }
+        | RunFault::WorkerUnavailable { .. } => ToolError::GivenUp { reason: fault.to_string() },
         _ => ToolError::Fault { code: fault.code().to_owned(), reason: fault.to_string() },
     }
 }

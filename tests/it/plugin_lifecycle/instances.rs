@@ -235,6 +235,9 @@ fn an_instance_that_ends_while_its_threads_are_abandoned_is_dropped_once_one_ret
     while !abandoned() {
         site.run_tool("it", "do", &json!({}));
     }
+    let counted = site.health("it")["error_count"].clone();
+    let (status, answer) = site.run_tool("it", "do", &json!({}));
+    assert_eq!((status, &site.health("it")["error_count"]), (503, &counted), "{answer}");
     site.post("/v1/plugins/it/reload", "");
     assert_eq!(dropped.load(SeqCst), 0, "it has no thread for that");
     gate.open();
