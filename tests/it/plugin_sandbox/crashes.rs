@@ -20,7 +20,7 @@ use keepsight::{
 use keepsight_contract::{Pace, Response};
 use serde_json::json;
 
-use super::support::BOUND;
+use super::support::{BOUND, eventually};
 use crate::support::{Script, site};
 
 /// In a child: how to die, and the state folder.
@@ -120,6 +120,10 @@ fn be_a_child_that_dies() {
     let (Ok(death), Some(state)) = (std::env::var(DEATH), std::env::var_os(STATE)) else { return };
     let runtime = start(Path::new(&state), death.leak());
     call(&runtime, "bystander");
+    // Its session is closed after the answer; who dies while that runs is no bystander.
+    eventually("the call's session ends", || {
+        report(&runtime, "bystander").state == LifecycleState::Initialized
+    });
     call(&runtime, "culprit");
     if std::env::var(DEATH).as_deref() == Ok("no death") {
         runtime.shut_down();

@@ -75,7 +75,7 @@ fn at_its_cap_the_process_says_so_and_starts_nothing_until_a_thread_returns() {
     // Health answers, and nothing begins that would need a thread.
     site.run_tool("breaks", "do", &json!({}));
     let (status, body) = site.run_tool("idle", "do", &json!({}));
-    assert_eq!(status, 500, "{body}");
+    assert_eq!(status, 503, "{body}");
     let (status, body) = site.post("/v1/plugins/idle/reload", "");
     assert_eq!(status, 503, "{body}");
     let health = site.health("idle");
