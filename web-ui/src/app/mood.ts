@@ -1,0 +1,2 @@
+/** How much something needs a person's eye. */
+export type Mood = "bad" | "wary" | "good" | "idle";
