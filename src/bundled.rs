@@ -21,7 +21,7 @@ use keepsight_video_file as _;
 #[cfg(feature = "video-tracker")]
 use keepsight_video_tracker as _;
 
-use crate::loader::Bundled;
+use crate::{api::PageFile, loader::Bundled};
 
 /// The crates that this build should have, each with the feature that asked for it.
 pub const BUNDLED: &[Bundled] = &[
@@ -41,6 +41,34 @@ pub const BUNDLED: &[Bundled] = &[
     Bundled { crate_name: "keepsight-video-tracker", feature: "video-tracker" },
 ];
 
+/// The web page; nothing where this build has none.
+pub const PAGE: &[PageFile] = &[
+    #[cfg(feature = "web-ui")]
+    PageFile {
+        path: "/",
+        media_type: "text/html; charset=utf-8",
+        bytes: include_bytes!("../web-ui/dist/index.html"),
+    },
+    #[cfg(feature = "web-ui")]
+    PageFile {
+        path: "/app.js",
+        media_type: "text/javascript; charset=utf-8",
+        bytes: include_bytes!("../web-ui/dist/app.js"),
+    },
+    #[cfg(feature = "web-ui")]
+    PageFile {
+        path: "/app.css",
+        media_type: "text/css; charset=utf-8",
+        bytes: include_bytes!("../web-ui/dist/app.css"),
+    },
+    #[cfg(feature = "web-ui")]
+    PageFile {
+        path: "/icon.svg",
+        media_type: "image/svg+xml",
+        bytes: include_bytes!("../web-ui/dist/icon.svg"),
+    },
+];
+
 /// Features that link something else than a plugin or source, as `build-info` lists them.
 pub const OTHER_FEATURES: &[&str] = &[
     #[cfg(feature = "bundled-model")]
@@ -49,4 +77,6 @@ pub const OTHER_FEATURES: &[&str] = &[
     "gpu",
     #[cfg(feature = "uncontained")]
     "uncontained",
+    #[cfg(feature = "web-ui")]
+    "web-ui",
 ];

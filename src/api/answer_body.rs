@@ -5,15 +5,30 @@ use std::{
 };
 
 use hyper::body::{Body, Bytes, Frame, SizeHint};
-
-use super::events_api::EventStream;
+use tokio::sync::mpsc;
 
 /// The body of an answer.
 pub(super) enum AnswerBody {
     /// All of it, once.
     Whole(Option<Bytes>),
-    /// Events as they come, without end.
-    Events(EventStream),
+    /// As it comes, without an end that is known.
+    Lasting(Lasting),
+}
+
+/// A body that goes on as something happens, written by a task of its own.
+pub(super) struct Lasting {
+    content_type: &'static str,
+    pieces: mpsc::Receiver<Bytes>,
+}
+
+impl Lasting {
+    pub(super) fn new(content_type: &'static str, pieces: mpsc::Receiver<Bytes>) -> Self {
+        Self { content_type, pieces }
+    }
+
+    pub(super) fn content_type(&self) -> &'static str {
+        self.content_type
+    }
 }
 
 impl Body for AnswerBody {
@@ -26,7 +41,9 @@ impl Body for AnswerBody {
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         match self.get_mut() {
             Self::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Self::Events(events) => events.poll_frame(cx).map(|frame| frame.map(Ok)),
+            Self::Lasting(lasting) => {
+                lasting.pieces.poll_recv(cx).map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
+            }
         }
     }
 
@@ -37,7 +54,7 @@ impl Body for AnswerBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, Bytes::len) as u64),
-            Self::Events(_) => SizeHint::default(),
+            Self::Lasting(_) => SizeHint::default(),
         }
     }
 }

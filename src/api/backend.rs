@@ -2,7 +2,7 @@ use std::{sync::Arc, time::Duration};
 
 use keepsight_contract::{Frame, Response};
 
-use super::EventLog;
+use super::{EventLog, PageFile, ResultFeed};
 use crate::{
     health::HealthSource,
     inspector::{HostReport, Metrics, PluginInspection, StreamReport},
@@ -44,6 +44,14 @@ pub trait Backend: HealthSource {
 
     /// What happens, for those who follow it.
     fn events(&self) -> Arc<EventLog>;
+
+    /// What plugins answer to frames, for those who follow that.
+    fn results(&self) -> Arc<ResultFeed>;
+
+    /// The files of the web page; none where this build has no page.
+    fn page(&self) -> &'static [PageFile] {
+        &[]
+    }
 
     /// Runs a tool and waits for its result, at most until the call's deadline.
     ///

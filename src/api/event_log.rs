@@ -233,9 +233,18 @@ impl EventKind {
 
 impl EventFilter {
     pub(super) fn wants(&self, event: &Event) -> bool {
+        self.fits(event.plugin.as_deref(), event.stream.as_deref())
+    }
+
+    /// Whether something of `plugin` on `stream` is wanted.
+    pub(super) fn wants_names(&self, plugin: &str, stream: &str) -> bool {
+        self.fits(Some(plugin), Some(stream))
+    }
+
+    fn fits(&self, plugin: Option<&str>, stream: Option<&str>) -> bool {
         let fits =
-            |wanted: &Option<String>, found: &Option<String>| wanted.is_none() || wanted == found;
-        fits(&self.plugin, &event.plugin) && fits(&self.stream, &event.stream)
+            |wanted: &Option<String>, found| wanted.is_none() || wanted.as_deref() == found;
+        fits(&self.plugin, plugin) && fits(&self.stream, stream)
     }
 }
 

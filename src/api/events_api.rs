@@ -1,23 +1,17 @@
 //! `/v1/events`: what happens, as server-sent events.
 
-use std::{
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use hyper::{
-    StatusCode,
-    body::{Bytes, Frame},
-};
+use hyper::{StatusCode, body::Bytes};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch},
     time::{Instant, sleep_until, timeout},
 };
 
 use super::{
+    answer_body::Lasting,
     event_log::{EventFilter, EventLog, Place},
+    result_feed::ResultFeed,
     status_table::SOON,
 };
 use crate::{config::ServerLimits, health::Reply};
@@ -25,6 +19,7 @@ use crate::{config::ServerLimits, health::Reply};
 /// Those who follow the events, each at its own pace and none waited for.
 pub(super) struct Subscribers {
     log: Arc<EventLog>,
+    results: Arc<ResultFeed>,
     places: Arc<Semaphore>,
     places_max: usize,
     heartbeat: Duration,
@@ -32,12 +27,10 @@ pub(super) struct Subscribers {
     stop: watch::Receiver<bool>,
 }
 
-/// The body of an answer that goes on as events come.
-pub(super) struct EventStream(mpsc::Receiver<Bytes>);
-
 /// What is sent to one subscriber, on a task of its own.
 struct Subscription {
     log: Arc<EventLog>,
+    results: Arc<ResultFeed>,
     filter: EventFilter,
     /// The number of the last event that it had, or did not want.
     seen: u64,
@@ -53,11 +46,13 @@ struct Subscription {
 impl Subscribers {
     pub(super) fn new(
         log: Arc<EventLog>,
+        results: Arc<ResultFeed>,
         limits: &ServerLimits,
         stop: watch::Receiver<bool>,
     ) -> Self {
         Self {
             log,
+            results,
             places: Arc::new(Semaphore::new(limits.subscribers)),
             places_max: limits.subscribers,
             heartbeat: limits.heartbeat,
@@ -72,7 +67,7 @@ impl Subscribers {
         &self,
         filter: EventFilter,
         resume: Option<&str>,
-    ) -> Result<EventStream, Reply> {
+    ) -> Result<Lasting, Reply> {
         let Ok(place) = self.places.clone().try_acquire_owned() else {
             let detail = "as many subscribers as are allowed follow the events";
             let reply = Reply::detail(StatusCode::SERVICE_UNAVAILABLE, detail);
@@ -101,10 +96,11 @@ impl Subscribers {
             patience: self.patience,
             stop: self.stop.clone(),
             _place: place,
+            results: self.results.clone(),
             log,
         };
         tokio::spawn(subscription.serve(gap));
-        Ok(EventStream(body))
+        Ok(Lasting::new(CONTENT_TYPE, body))
     }
 
     /// How many follow the events now.
@@ -123,6 +119,8 @@ impl Subscription {
     /// server stops. Whoever was cut off asks again, and is told of the gap then.
     async fn serve(mut self, gap: Option<String>) {
         let mut newest = self.log.watch();
+        let mut results = self.results.watch();
+        let mut results_seen = self.results.count();
         let mut text = format!("retry: {RETRY_MS}\nid: {}\n\n", self.log.id(self.seen));
         text.extend(gap);
         loop {
@@ -145,8 +143,16 @@ impl Subscription {
                 if !batch.events.is_empty() {
                     continue;
                 }
+                // Tracks come last and have no id of their own: they are of now, and who comes
+                // back later wants no old ones.
+                let (tracks, seen) = self.results.tracks_behind(results_seen, &self.filter);
+                results_seen = seen;
+                if !tracks.is_empty() {
+                    break tracks.concat();
+                }
                 tokio::select! {
                     changed = newest.changed() => if changed.is_err() { return },
+                    changed = results.changed() => if changed.is_err() { return },
                     () = sleep_until(beat_at) => {
                         // With the id, so that what was not wanted is not missed later.
                         break format!(": alive\nid: {}\n\n", self.log.id(self.seen));
@@ -168,13 +174,7 @@ impl Subscription {
     }
 }
 
-impl EventStream {
-    pub(super) const CONTENT_TYPE: &'static str = "text/event-stream";
-
-    pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Frame<Bytes>>> {
-        Pin::new(&mut self.0).poll_recv(cx).map(|bytes| bytes.map(Frame::data))
-    }
-}
+const CONTENT_TYPE: &str = "text/event-stream";
 
 fn gap(missed: &str) -> String {
     format!("event: gap\ndata: {{\"missed\":{missed}}}\n\n")

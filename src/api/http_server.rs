@@ -15,6 +15,7 @@ use tokio::{
 use super::{
     Backend, connection,
     request_handler::{INSPECTIONS_MAX, RequestHandler},
+    video_api::ENCODERS_MAX,
 };
 use crate::config::ServerConfig;
 
@@ -89,7 +90,7 @@ impl HttpServer {
         let address = listener.local_addr().map_err(refused)?;
         let runtime = Builder::new_multi_thread()
             .worker_threads(2)
-            .max_blocking_threads(config.limits.calls + INSPECTIONS_MAX)
+            .max_blocking_threads(config.limits.calls + INSPECTIONS_MAX + ENCODERS_MAX)
             .thread_name("http")
             .enable_all()
             .build()

@@ -9,6 +9,7 @@ use super::{
     Backend,
     events_api::Subscribers,
     exposition::{Exposition, Labels, name_part},
+    video_api::Viewers,
 };
 use crate::{
     health::Reply,
@@ -19,7 +20,11 @@ use crate::{
     loader::MetricsSnapshot,
 };
 
-pub(super) fn metrics(backend: &dyn Backend, subscribers: &Subscribers) -> Reply {
+pub(super) fn metrics(
+    backend: &dyn Backend,
+    subscribers: &Subscribers,
+    viewers: &Viewers,
+) -> Reply {
     let metrics = backend.metrics();
     let mut to = Exposition::default();
     process(&mut to, &metrics.process);
@@ -27,6 +32,10 @@ pub(super) fn metrics(backend: &dyn Backend, subscribers: &Subscribers) -> Reply
     to.counter("keepsight_events_total", help, &[], subscribers.events_count());
     let help = "Clients that follow the events.";
     to.gauge("keepsight_event_subscribers", help, &[], subscribers.count() as f64);
+    let help = "Clients that look at live pictures.";
+    to.gauge("keepsight_viewers", help, &[], viewers.count() as f64);
+    let help = "Pictures that were encoded, each once for all who look.";
+    to.counter("keepsight_pictures_encoded_total", help, &[], viewers.encoded_count());
     for plugin in &metrics.plugins {
         plugin_metrics(&mut to, plugin);
     }

@@ -21,11 +21,13 @@ mod inspector_api;
 mod key_tries;
 mod metrics_api;
 mod openapi;
+mod page;
 mod plugins_api;
 mod plugins_list;
 mod request_handler;
 #[cfg(any(test, fuzzing))]
 mod request_oracle;
+mod result_feed;
 mod routes;
 mod schemas;
 mod session_api;
@@ -33,6 +35,7 @@ mod sessions;
 mod snapshots;
 mod status_table;
 mod streams_api;
+mod video_api;
 mod worded_errors;
 mod write_deadline;
 
@@ -41,8 +44,10 @@ pub use arguments_oracle::check_arguments;
 pub use backend::{Backend, LatestResult};
 pub use event_log::{EventKind, EventLog};
 pub use http_server::{Drained, HttpServer, ServeError};
+pub use page::PageFile;
 #[cfg(any(test, fuzzing))]
 pub use request_oracle::check_request;
+pub use result_feed::ResultFeed;
 
 pub use crate::{
     loader::{ToolCall, ToolError, ToolOutcome},

@@ -23,16 +23,19 @@ use tokio::{
 
 use super::{
     Backend,
-    answer_body::AnswerBody,
-    events_api::{EventStream, Subscribers},
+    answer_body::{AnswerBody, Lasting},
+    events_api::Subscribers,
     guard::Guard,
-    inspector_api, metrics_api, openapi, plugins_api,
+    inspector_api, metrics_api, openapi,
+    page::{self, PageFile},
+    plugins_api,
     plugins_list::PluginsList,
     routes::{Access, Path, Route},
     session_api,
     snapshots::Snapshots,
     status_table::SOON,
     streams_api,
+    video_api::Viewers,
 };
 use crate::{
     config::{ServerConfig, ServerLimits},
@@ -44,8 +47,9 @@ pub(super) struct RequestHandler {
     backend: Arc<dyn Backend>,
     guard: Guard,
     limits: ServerLimits,
-    snapshots: Snapshots,
+    snapshots: Arc<Snapshots>,
     subscribers: Subscribers,
+    viewers: Viewers,
     plugins_list: PluginsList,
     /// One permit for each thread that may wait.
     calls: Arc<Semaphore>,
@@ -76,7 +80,8 @@ struct Asked<'a> {
 /// What a request is answered with.
 enum Answer {
     Whole(Reply),
-    Events(EventStream),
+    Lasting(Lasting),
+    Page(&'static PageFile),
 }
 
 impl RequestHandler {
@@ -86,12 +91,15 @@ impl RequestHandler {
         backend: Arc<dyn Backend>,
         stop: watch::Receiver<bool>,
     ) -> Self {
+        let (limits, snapshots) = (&config.limits, Arc::new(Snapshots::default()));
+        let (events, results) = (backend.events(), backend.results());
         Self {
-            subscribers: Subscribers::new(backend.events(), &config.limits, stop),
+            subscribers: Subscribers::new(events, results, limits, stop.clone()),
+            viewers: Viewers::new(backend.clone(), snapshots.clone(), limits, stop),
+            snapshots,
             backend,
             guard: Guard::new(config),
             limits: config.limits.clone(),
-            snapshots: Snapshots::default(),
             plugins_list: PluginsList::default(),
             calls: Arc::new(Semaphore::new(config.limits.calls)),
             inspections: Arc::new(Semaphore::new(INSPECTIONS_MAX)),
@@ -163,7 +171,8 @@ impl RequestHandler {
         let (method, path) = (&parts.method, parts.uri.path());
         let mut response = match answer {
             Answer::Whole(reply) => response(reply),
-            Answer::Events(events) => event_response(events),
+            Answer::Lasting(body) => lasting_response(body),
+            Answer::Page(file) => page::response(file, &parts.headers),
         };
         let (status, took) = (response.status().as_u16(), begun.elapsed());
         tracing::trace!(%method, path, status, ?took, "answered a request");
@@ -208,14 +217,24 @@ impl RequestHandler {
             Route::Events(filter) => {
                 let resume = parts.headers.get(LAST_EVENT_ID).map(|id| id.to_str().unwrap_or(""));
                 match self.subscribers.subscribe(filter, resume) {
-                    Ok(events) => return Answer::Events(events),
+                    Ok(events) => return Answer::Lasting(events),
                     Err(reply) => reply,
                 }
             }
+            Route::Video { stream, plugin, overlay } => {
+                match self.viewers.look(&stream, plugin.as_deref(), overlay) {
+                    Ok(video) => return Answer::Lasting(video),
+                    Err(reply) => reply,
+                }
+            }
+            Route::Page { path } => match backend.page().iter().find(|file| file.path == path) {
+                Some(file) => return Answer::Page(file),
+                None => page::without_page(),
+            },
             Route::Health(HealthRoute::Plugins) => self.plugins_list.reply(backend, Instant::now()),
             Route::Health(route) => route.answer(backend),
             Route::Manifest { plugin } => plugins_api::manifest(backend, &plugin),
-            Route::Metrics => metrics_api::metrics(backend, &self.subscribers),
+            Route::Metrics => metrics_api::metrics(backend, &self.subscribers, &self.viewers),
             Route::InspectPlugins => inspector_api::plugins(backend),
             Route::InspectPlugin { plugin } => {
                 // Looking up a backtrace's names takes tens of milliseconds.
@@ -385,10 +404,11 @@ fn response(reply: Reply) -> Response<AnswerBody> {
     response
 }
 
-fn event_response(events: EventStream) -> Response<AnswerBody> {
-    let mut response = Response::new(AnswerBody::Events(events));
+fn lasting_response(body: Lasting) -> Response<AnswerBody> {
+    let content_type = HeaderValue::from_static(body.content_type());
+    let mut response = Response::new(AnswerBody::Lasting(body));
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(EventStream::CONTENT_TYPE));
+    headers.insert(CONTENT_TYPE, content_type);
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     // A proxy that gathers answers before it passes them on would pass on nothing.
     headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));

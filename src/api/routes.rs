@@ -20,9 +20,12 @@
 //! GET    /v1/streams/{name}                       one stream
 //! GET    /v1/streams/{name}/tracks[?plugin=]      its newest tracks
 //! GET    /v1/streams/{name}/snapshot.jpg[?overlay=0][&plugin=]   its newest picture
+//! GET    /v1/streams/{name}/video.mjpeg[?overlay=0][&plugin=]    live pictures
 //! POST   /v1/session                              a cookie for the key
 //! DELETE /v1/session                              the cookie's end
 //! GET    /openapi.json                            this list
+//! GET    /                                        the web page
+//! GET    /app.js /app.css /icon.svg               what it is made of
 //! ```
 
 use hyper::Method;
@@ -49,6 +52,8 @@ pub(super) enum Route {
     Stream { stream: String },
     Tracks { stream: String, plugin: Option<String> },
     Snapshot { stream: String, plugin: Option<String>, overlay: bool },
+    Video { stream: String, plugin: Option<String>, overlay: bool },
+    Page { path: &'static str },
     BeginSession,
     EndSession,
     OpenApi,
@@ -189,7 +194,7 @@ const GET: Endpoint = Endpoint {
 const OF_PLUGIN: (&str, &str) = ("plugin", "only of the plugin of that name");
 
 /// The list.
-pub(super) static ENDPOINTS: [Endpoint; 21] = [
+pub(super) static ENDPOINTS: [Endpoint; 26] = [
     Endpoint {
         path: "/v1/plugins",
         summary: "every plugin of every state, sorted by name",
@@ -364,7 +369,21 @@ pub(super) static ENDPOINTS: [Endpoint; 21] = [
         make: |parts, target| Route::Snapshot {
             stream: parts[0].clone(),
             plugin: plugin_asked(target),
-            overlay: !matches!(target.query("overlay"), Some("0" | "false")),
+            overlay: overlay_asked(target),
+        },
+        ..GET
+    },
+    Endpoint {
+        path: "/v1/streams/{name}/video.mjpeg",
+        access: Access::Private,
+        summary: "the stream's live pictures, with their tracks drawn on them",
+        query: &[OF_PLUGIN, ("overlay", "0 draws nothing")],
+        success: (200, "multipart/x-mixed-replace"),
+        errors: &[404, 503],
+        make: |parts, target| Route::Video {
+            stream: parts[0].clone(),
+            plugin: plugin_asked(target),
+            overlay: overlay_asked(target),
         },
         ..GET
     },
@@ -395,7 +414,41 @@ pub(super) static ENDPOINTS: [Endpoint; 21] = [
         make: |_, _| Route::OpenApi,
         ..GET
     },
+    Endpoint { summary: "the web page", success: (200, "text/html"), ..PAGE },
+    Endpoint {
+        path: "/app.js",
+        summary: "the page's program",
+        success: (200, "text/javascript"),
+        make: |_, _| Route::Page { path: "/app.js" },
+        ..PAGE
+    },
+    Endpoint {
+        path: "/app.css",
+        summary: "how the page looks",
+        success: (200, "text/css"),
+        make: |_, _| Route::Page { path: "/app.css" },
+        ..PAGE
+    },
+    Endpoint {
+        path: "/icon.svg",
+        summary: "the page's sign",
+        success: (200, "image/svg+xml"),
+        make: |_, _| Route::Page { path: "/icon.svg" },
+        ..PAGE
+    },
 ];
+
+/// A file of the page, which a build may lack; others say in what they differ.
+const PAGE: Endpoint = Endpoint {
+    access: Access::Probe,
+    errors: &[404],
+    make: |_, _| Route::Page { path: "/" },
+    ..GET
+};
+
+fn overlay_asked(target: &Target) -> bool {
+    !matches!(target.query("overlay"), Some("0" | "false"))
+}
 
 fn plugin_asked(target: &Target) -> Option<String> {
     target.query("plugin").map(str::to_owned)

@@ -2,7 +2,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -22,14 +25,16 @@ use crate::{
 #[derive(Default)]
 pub(super) struct Snapshots {
     encoded: Mutex<HashMap<View, Arc<Mutex<Option<Encoded>>>>>,
+    encoded_count: AtomicU64,
 }
 
 /// A way of looking at a stream.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct View {
-    stream: String,
-    plugin: String,
-    overlay: bool,
+pub(super) struct View {
+    pub(super) stream: String,
+    pub(super) plugin: String,
+    /// With what the plugin found drawn on it.
+    pub(super) overlay: bool,
 }
 
 /// A picture and the frame it was made of.
@@ -48,14 +53,10 @@ impl Snapshots {
         plugin: Option<&str>,
         overlay: bool,
     ) -> Reply {
-        let (report, latest) = match streams_api::latest(backend, stream, plugin) {
+        let (view, latest) = match self.view(backend, stream, plugin, overlay) {
             Ok(found) => found,
             Err(reply) => return reply,
         };
-        if let Some(reply) = not_live(&report, &latest) {
-            return reply;
-        }
-        let view = View { stream: report.name, plugin: latest.plugin.clone(), overlay };
         match self.jpeg(view, &latest) {
             Ok(jpeg) => Reply::new(StatusCode::OK, "image/jpeg", jpeg),
             Err(reason) => {
@@ -65,7 +66,32 @@ impl Snapshots {
         }
     }
 
-    fn jpeg(&self, view: View, latest: &LatestResult) -> Result<Bytes, String> {
+    /// The way of looking that is asked for, and the newest result there; or why there is no live
+    /// picture.
+    pub(super) fn view(
+        &self,
+        backend: &dyn Backend,
+        stream: &str,
+        plugin: Option<&str>,
+        overlay: bool,
+    ) -> Result<(View, LatestResult), Reply> {
+        let (report, latest) = streams_api::latest(backend, stream, plugin)?;
+        match not_live(&report, &latest) {
+            Some(reply) => Err(reply),
+            None => {
+                let (stream, plugin) = (report.name, latest.plugin.clone());
+                Ok((View { stream, plugin, overlay }, latest))
+            }
+        }
+    }
+
+    /// How many pictures were encoded so far.
+    pub(super) fn encoded_count(&self) -> u64 {
+        self.encoded_count.load(Ordering::Relaxed)
+    }
+
+    /// The picture of that result. Decodes, draws and encodes: for a thread that may wait.
+    pub(super) fn jpeg(&self, view: View, latest: &LatestResult) -> Result<Bytes, String> {
         let slot = {
             let mut all = self.encoded.lock().unwrap_or_else(PoisonError::into_inner);
             all.entry(view.clone()).or_default().clone()
@@ -80,6 +106,7 @@ impl Snapshots {
         }
         let drawn = view.overlay.then_some(&*latest.response);
         let jpeg = Bytes::from(encode(latest, drawn)?);
+        self.encoded_count.fetch_add(1, Ordering::Relaxed);
         *slot = Some(Encoded { sequence, captured, jpeg: jpeg.clone() });
         Ok(jpeg)
     }

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     api::HttpServer,
+    bundled::PAGE,
     config::{Config, LostContainment},
     health::HealthSource,
     inspector::Liveness,
@@ -39,13 +40,15 @@ pub(super) fn run(options: &RunOptions, catalog: &Catalog) -> Result<ExitStatus,
             .map_err(|error| Failure::of(ExitStatus::Configuration, &error))?;
     }
     let mut signals = Signals::catch().map_err(|error| Failure::of(ExitStatus::Failure, &error))?;
-    let runtime = Arc::new(start(&config, catalog, Pace::Native)?);
+    let runtime = Arc::new(start(&config, catalog, Pace::Native)?.with_page(PAGE));
     let server = HttpServer::start(&config.server, runtime.clone())
         .map_err(|error| Failure::of(ExitStatus::Address, &error))?;
     let address = server.address();
     runtime.remember_crashes().map_err(|error| Failure::of(ExitStatus::Failure, &error))?;
     runtime.begin();
-    print::note(&format!("keepsight: health is at http://{address}/v1/plugins"));
+    let place = if PAGE.is_empty() { "health is at" } else { "the page is at" };
+    let path = if PAGE.is_empty() { "v1/plugins" } else { "" };
+    print::note(&format!("keepsight: {place} http://{address}/{path}"));
 
     let mut manager = ServiceManager::new(format!("serving http://{address}"));
     manager.ready();

@@ -72,6 +72,7 @@ impl Default for ServerLimits {
             connections: 128,
             calls: 32,
             subscribers: 32,
+            viewers: 32,
             wrong_keys: 10,
             header_time: Duration::from_secs(10),
             body_time: Duration::from_secs(30),

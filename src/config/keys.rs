@@ -9,6 +9,8 @@ pub(super) const SERVER_LIMITS: &[&str] = &[
     "connections",
     "calls",
     "subscribers",
+    "viewers",
+    "sockets",
     "wrong_keys",
     "header_time",
     "body_time",

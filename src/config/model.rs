@@ -50,6 +50,8 @@ pub struct ServerLimits {
     pub calls: usize,
     /// Those who follow the events at a time; more are answered 503.
     pub subscribers: usize,
+    /// Clients that look at live pictures at a time.
+    pub viewers: usize,
     /// Wrong keys that an address may give in a row, and that are forgiven in a minute; with more,
     /// none is heard from there for a while.
     pub wrong_keys: usize,

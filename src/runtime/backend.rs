@@ -6,7 +6,7 @@ use keepsight_contract::OutputKind;
 
 use super::Runtime;
 use crate::{
-    api::{Backend, EventLog, LatestResult},
+    api::{Backend, EventLog, LatestResult, PageFile, ResultFeed},
     health::HealthSource,
     inspector::{
         HostReport, Liveness, Metrics, PluginInspection, PluginReport, Readiness, StreamReport,
@@ -62,6 +62,14 @@ impl Backend for Runtime {
 
     fn events(&self) -> Arc<EventLog> {
         self.events.clone()
+    }
+
+    fn results(&self) -> Arc<ResultFeed> {
+        self.results.clone()
+    }
+
+    fn page(&self) -> &'static [PageFile] {
+        self.page
     }
 
     fn latest(&self, stream: &str, plugin: Option<&str>) -> Option<LatestResult> {

@@ -21,7 +21,7 @@ use std::{
 use keepsight_contract::{Pace, SourceUriError};
 
 use crate::{
-    api::EventLog,
+    api::{EventLog, PageFile, ResultFeed},
     config::Config,
     inspector::InspectorService,
     loader::{
@@ -50,6 +50,8 @@ pub struct Runtime {
     supervisor: Arc<Supervisor>,
     inspector: InspectorService,
     events: Arc<EventLog>,
+    results: Arc<ResultFeed>,
+    page: &'static [PageFile],
     planned: Mutex<Vec<Planned>>,
     planned_outputs: Mutex<Vec<PlannedOutput>>,
     begun: AtomicBool,
@@ -159,6 +161,8 @@ impl Runtime {
         let streams = StreamsRegistry::default();
         inspector.add_streams(streams.clone());
         let mut listeners = options.listeners;
+        let results = Arc::<ResultFeed>::default();
+        listeners.push(publishing::results_listener(&results));
         listeners.push(outputs.listener());
         Ok(Self {
             config: RwLock::new(Arc::new(config.clone())),
@@ -168,6 +172,8 @@ impl Runtime {
             supervisor,
             inspector,
             events: log,
+            results,
+            page: &[],
             planned: Mutex::new(planned),
             planned_outputs: Mutex::new(planned_outputs),
             begun: AtomicBool::new(false),
@@ -177,6 +183,12 @@ impl Runtime {
             crash_keeper: OnceLock::new(),
             rereading: Rereading::default(),
         })
+    }
+
+    /// The same with a web page.
+    pub fn with_page(mut self, page: &'static [PageFile]) -> Self {
+        self.page = page;
+        self
     }
 
     /// Keeps in the state folder, from now on, who runs, so that the next process knows who did

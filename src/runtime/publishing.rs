@@ -1,11 +1,13 @@
 //! What of the happenings in plugins and streams is published, and how it reads.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value, json};
 
 use crate::{
-    api::{EventKind, EventLog},
+    api::{EventKind, EventLog, ResultFeed},
     loader::{Fault, HostEvent},
-    streams::StreamStatus,
+    streams::{Listener, StreamStatus},
 };
 
 /// Publishes and logs what happened in an instance or a source.
@@ -62,6 +64,16 @@ pub(super) fn stream_change(events: &EventLog, stream: &str, status: &StreamStat
         "hint": status.hint,
     });
     events.publish(EventKind::StreamState, None, Some(stream), object(data));
+}
+
+/// Tells those who follow the streams of each answer.
+pub(super) fn results_listener(results: &Arc<ResultFeed>) -> Listener {
+    let results = results.clone();
+    Arc::new(move |outcome| {
+        if let Ok(response) = &outcome.result {
+            results.publish(&outcome.stream, &outcome.plugin, &outcome.frame, response);
+        }
+    })
 }
 
 /// The name of a source's host.

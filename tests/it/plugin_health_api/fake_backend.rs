@@ -6,7 +6,8 @@ use std::{
 
 use keepsight::{
     api::{
-        Backend, EventLog, HttpServer, LatestResult, ReloadError, ToolCall, ToolError, ToolOutcome,
+        Backend, EventLog, HttpServer, LatestResult, PageFile, ReloadError, ResultFeed, ToolCall,
+        ToolError, ToolOutcome,
     },
     config::ServerConfig,
     health::HealthSource,
@@ -34,6 +35,8 @@ pub(super) struct FakeBackend {
     pub(super) metrics: Metrics,
     pub(super) host: HostReport,
     pub(super) events: Arc<EventLog>,
+    pub(super) results: Arc<ResultFeed>,
+    pub(super) page: &'static [PageFile],
     pub(super) run: Box<RunTool>,
     pub(super) reload: Box<Reload>,
 }
@@ -49,6 +52,8 @@ impl Default for FakeBackend {
             metrics: Metrics::default(),
             host: HostReport::default(),
             events: Arc::default(),
+            results: Arc::default(),
+            page: &[],
             run: Box::new(|_, _| panic!("no test asked for a call")),
             reload: Box::new(|_| panic!("no test asked for a reload")),
         }
@@ -113,6 +118,14 @@ impl Backend for FakeBackend {
 
     fn events(&self) -> Arc<EventLog> {
         self.events.clone()
+    }
+
+    fn results(&self) -> Arc<ResultFeed> {
+        self.results.clone()
+    }
+
+    fn page(&self) -> &'static [PageFile] {
+        self.page
     }
 
     fn run_tool(&self, plugin: &str, call: ToolCall) -> Result<ToolOutcome, ToolError> {
