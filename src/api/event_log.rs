@@ -242,8 +242,7 @@ impl EventFilter {
     }
 
     fn fits(&self, plugin: Option<&str>, stream: Option<&str>) -> bool {
-        let fits =
-            |wanted: &Option<String>, found| wanted.is_none() || wanted.as_deref() == found;
+        let fits = |wanted: &Option<String>, found| wanted.is_none() || wanted.as_deref() == found;
         fits(&self.plugin, plugin) && fits(&self.stream, stream)
     }
 }

@@ -29,7 +29,7 @@ type Reload = dyn Fn(&str) -> Result<(), ReloadError> + Send + Sync;
 pub(super) struct FakeBackend {
     pub(super) plugins: Vec<PluginReport>,
     pub(super) streams: Vec<StreamReport>,
-    pub(super) latest: Mutex<BTreeMap<String, LatestResult>>,
+    pub(super) latest: Arc<Mutex<BTreeMap<String, LatestResult>>>,
     pub(super) liveness: Liveness,
     pub(super) readiness: Readiness,
     pub(super) metrics: Metrics,
@@ -46,7 +46,7 @@ impl Default for FakeBackend {
         Self {
             plugins: Vec::new(),
             streams: Vec::new(),
-            latest: Mutex::default(),
+            latest: Arc::default(),
             liveness: Liveness::Alive,
             readiness: Readiness::default(),
             metrics: Metrics::default(),

@@ -14,10 +14,12 @@ mod json_schema;
 mod limits;
 mod metrics;
 mod openapi;
+mod page;
 mod plugins;
 mod serving;
 mod sessions;
 mod streams;
 mod tools;
+mod video;
 
 use crate::support::client;

@@ -1,6 +1,10 @@
 //! `/v1/streams`, tracks and pictures.
 
-use std::{collections::BTreeMap, sync::Mutex, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use expect_test::expect;
 use keepsight::inspector::{StreamPluginReport, StreamState};
@@ -19,7 +23,7 @@ fn door(state: StreamState, age: Duration) -> FakeBackend {
     yard.plugins.push(StreamPluginReport { plugin: "stats".to_owned(), ..yard.plugins[0].clone() });
     FakeBackend {
         streams: vec![yard, stream("door", state)],
-        latest: Mutex::new(BTreeMap::from([("door".to_owned(), tracked(41, age))])),
+        latest: Arc::new(Mutex::new(BTreeMap::from([("door".to_owned(), tracked(41, age))]))),
         ..FakeBackend::default()
     }
 }

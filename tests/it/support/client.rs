@@ -63,8 +63,13 @@ impl Client {
         Some(answer)
     }
 
-    /// The next piece of a body that comes in pieces; `None` at its end.
+    /// The next piece of a text that comes in pieces; `None` at its end.
     pub(crate) fn chunk(&mut self) -> Option<String> {
+        self.chunk_bytes().map(|chunk| String::from_utf8(chunk).unwrap())
+    }
+
+    /// The next piece of a body that comes in pieces; `None` at its end.
+    pub(crate) fn chunk_bytes(&mut self) -> Option<Vec<u8>> {
         let mut line = Vec::new();
         while !line.ends_with(b"\r\n") {
             let mut byte = [0];
@@ -79,7 +84,7 @@ impl Client {
         let mut chunk = vec![0; usize::from_str_radix(length, 16).unwrap()];
         self.0.read_exact(&mut chunk).unwrap();
         self.0.read_exact(&mut [0; 2]).unwrap();
-        (!chunk.is_empty()).then(|| String::from_utf8(chunk).unwrap())
+        (!chunk.is_empty()).then_some(chunk)
     }
 
     /// Whether the server closed the connection without another byte.

@@ -1,0 +1,307 @@
+// The page in a real browser, served by the real binary.
+
+import assert from "node:assert/strict";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
+import { join } from "node:path";
+import { after, afterEach, before, beforeEach, test } from "node:test";
+
+import { chromium } from "playwright-core";
+
+import { BOUND_MS, Keepsight } from "./keepsight.js";
+
+const SCENE = `
+[streams.scene]
+source = "scene:?targets=5&seed=1"
+plugins = ["tracker", "stats"]
+[plugins.tracker]
+use = "video-tracker"
+[plugins.stats]
+use = "frame-stats"
+[plugins.faulty]
+use = "fault-injector"
+`;
+
+const SCREENSHOTS = process.env.SCREENSHOTS;
+
+let browser;
+let keepsight;
+let context;
+let page;
+let complaints;
+
+before(async () => {
+  browser = await chromium.launch({
+    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+    args: ["--no-sandbox", "--disable-gpu"],
+  });
+});
+after(() => browser.close());
+
+beforeEach(() => {
+  keepsight = new Keepsight();
+});
+afterEach(async () => {
+  await context?.close();
+  await keepsight.stop();
+  rmSync(keepsight.folder, { recursive: true, force: true });
+});
+
+/** Opens the page; whatever the browser complains of, or asks of anybody else, is kept. */
+async function open(options = {}) {
+  context = await browser.newContext({ viewport: { width: 1360, height: 900 }, ...options });
+  context.setDefaultTimeout(BOUND_MS);
+  page = await context.newPage();
+  complaints = [];
+  page.on("pageerror", (error) => complaints.push(String(error)));
+  page.on("console", (message) => {
+    if (message.type() === "error") complaints.push(message.text());
+  });
+  page.on("request", (request) => {
+    const { origin, protocol } = new URL(request.url());
+    if (origin !== keepsight.url && protocol !== "blob:") complaints.push(`asked ${request.url()}`);
+  });
+  await page.goto(keepsight.url);
+}
+
+async function screenshot(name) {
+  if (!SCREENSHOTS) return;
+  mkdirSync(SCREENSHOTS, { recursive: true });
+  await page.screenshot({ path: join(SCREENSHOTS, `${name}.png`) });
+}
+
+function pluginIs(name, state) {
+  return page.waitForSelector(`[data-plugin="${name}"][data-state="${state}"]`);
+}
+
+function pictureComes(stream) {
+  return page.waitForFunction((stream) => {
+    const canvas = document.querySelector(`[data-stream="${stream}"] canvas`);
+    return canvas && !canvas.hidden && canvas.dataset.sequence > 0;
+  }, stream);
+}
+
+test("the page loads, shows what there is, and asks nobody else", async () => {
+  await keepsight.start(SCENE);
+  await open();
+  await pluginIs("tracker", "RUNNING");
+  await pluginIs("stats", "RUNNING");
+  await pluginIs("faulty", "INITIALIZED");
+  await pictureComes("scene");
+  await page.waitForSelector(".in-view tbody tr");
+  assert.deepEqual(complaints, []);
+  const policy = (await page.request.get(keepsight.url)).headers()["content-security-policy"];
+  assert.match(policy, /default-src 'none'/);
+  await screenshot("light");
+  await page.emulateMedia({ colorScheme: "dark" });
+  await screenshot("dark");
+  await page.setViewportSize({ width: 390, height: 844 });
+  const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+  assert.ok(wide <= 390, `${wide} pixels wide on a phone`);
+  await screenshot("phone");
+});
+
+test("boxes are drawn at their tracks' pixels, in the picture of the same frame", async () => {
+  await keepsight.start(SCENE);
+  await open();
+  await pictureComes("scene");
+  const found = await page.evaluate(async (bound) => {
+    const canvas = document.querySelector("[data-stream=scene] canvas");
+    for (const box of document.querySelectorAll(".toggles input")) {
+      if (box.checked && !box.parentElement.textContent.includes("Boxes")) {
+        const name = box.parentElement.textContent;
+        if (["Numbers", "Classes", "Trails"].includes(name)) box.click();
+      }
+    }
+    const frames = new Map();
+    const events = new EventSource("/v1/events?stream=scene");
+    events.addEventListener("tracks", (event) => {
+      const data = JSON.parse(event.data);
+      frames.set(Number(data.sequence), data);
+    });
+    const end = Date.now() + bound;
+    while (Date.now() < end) {
+      await new Promise(requestAnimationFrame);
+      const frame = frames.get(Number(canvas.dataset.sequence));
+      const track = frame?.tracks.find(
+        (track) =>
+          track.state === "confirmed" &&
+          track.x > 4 &&
+          track.y > 4 &&
+          track.x + track.width < frame.size.width - 4 &&
+          track.y + track.height < frame.size.height - 4,
+      );
+      if (!track) continue;
+      const scale = canvas.width / frame.size.width;
+      const pixels = canvas.getContext("2d");
+      const at = (x, y) => [...pixels.getImageData(Math.round(x), Math.round(y), 1, 1).data];
+      const [x, y] = [track.x * scale, (track.y + track.height / 2) * scale];
+      // The track's colour, as the browser makes it of the same name.
+      const hue = ((track.track_id * 137.508) % 360).toFixed(0);
+      const probe = document.createElement("canvas").getContext("2d");
+      probe.fillStyle = `hsl(${hue} 90% 60%)`;
+      probe.fillRect(0, 0, 1, 1);
+      const colour = [...probe.getImageData(0, 0, 1, 1).data];
+      events.close();
+      return { colour, left: at(x, y), right: at(x + track.width * scale, y), track };
+    }
+    return null;
+  }, BOUND_MS);
+  assert.ok(found, "no track lay wholly in the picture");
+  for (const side of ["left", "right"]) {
+    const far = Math.max(...found.colour.map((value, index) => Math.abs(value - found[side][index])));
+    // Lines lie between pixels; what is beneath shines through a little.
+    assert.ok(far < 90, `${side} is ${found[side]}, not ${found.colour}: ${JSON.stringify(found.track)}`);
+  }
+});
+
+test("a plugin fails before one's eyes, says why, and recovers", async () => {
+  await keepsight.start(SCENE);
+  await open();
+  await pluginIs("faulty", "INITIALIZED");
+  assert.equal(await keepsight.tool("faulty", "fail", { kind: "broken" }), 500);
+  await pluginIs("faulty", "FAILED");
+  const first = await page.locator("[data-plugin]").first().getAttribute("data-plugin");
+  assert.equal(first, "faulty", "trouble comes first");
+  await page.waitForSelector("[data-plugin=faulty] .complaint");
+  await screenshot("trouble");
+  // It is built anew after its back-off, by itself.
+  await pluginIs("faulty", "INITIALIZED");
+  await page.waitForSelector(".events >> text=FAILED");
+});
+
+test("what was put right works again after a reload from the page", async () => {
+  const mended = join(keepsight.folder, "mended");
+  await keepsight.start(`
+[plugins.faulty]
+use = "fault-injector"
+restart = { budget = 0 }
+[plugins.faulty.config]
+faults = [{ at = "init", kind = "failed", every = 1, unless = "${mended}" }]
+`);
+  await open();
+  await pluginIs("faulty", "FAILED");
+  writeFileSync(mended, "");
+  await page.click("[data-plugin=faulty] button:has-text('Reload')");
+  await pluginIs("faulty", "INITIALIZED");
+});
+
+test("a server that stops is said to be gone, and the page comes back with it", async () => {
+  await keepsight.start(SCENE);
+  await open();
+  await pluginIs("tracker", "RUNNING");
+  await page.click("[data-plugin=tracker] button:has-text('Details')");
+  await keepsight.stop();
+  await page.waitForSelector(".banner >> text=has not answered since");
+  assert.ok(await page.isVisible("[data-plugin=tracker]"), "what was seen stays");
+  await keepsight.start(SCENE);
+  await page.waitForSelector(".banner", { state: "detached" });
+  await pluginIs("tracker", "RUNNING");
+  await pictureComes("scene");
+  const expanded = await page.getAttribute("[data-plugin=tracker] [aria-expanded]", "aria-expanded");
+  assert.equal(expanded, "true", "the page has lost its place");
+});
+
+test("a source that goes shows since when and why, never its last picture", async () => {
+  const gone = join(keepsight.folder, "pictures");
+  mkdirSync(gone);
+  await keepsight.start(`
+[streams.door]
+source = "file:${gone}"
+plugins = ["stats"]
+[plugins.stats]
+use = "frame-stats"
+`);
+  await open();
+  const tile = await page.waitForSelector("[data-stream=door]:not([data-state=live])");
+  assert.equal(await tile.$("canvas"), null);
+  await page.waitForSelector("[data-stream=door] .no-picture >> text=since");
+});
+
+test("a server with a key asks for it, and keeps a wrong one out", async () => {
+  await keepsight.start(`[server]\nkey = "correct-horse-battery"\n${SCENE}`);
+  await open();
+  await page.fill("input[type=password]", "wrong-horse-battery");
+  await page.click("button:has-text('Sign in')");
+  await page.waitForSelector("[role=alert]:not(:empty)");
+  await page.fill("input[type=password]", "correct-horse-battery");
+  await page.click("button:has-text('Sign in')");
+  await pluginIs("tracker", "RUNNING");
+  await pictureComes("scene");
+  const kept = await page.evaluate(() => document.cookie);
+  assert.equal(kept, "", "a script can read the cookie");
+});
+
+test("everything is reached by the keyboard", async () => {
+  await keepsight.start(SCENE);
+  await open();
+  await pluginIs("tracker", "RUNNING");
+  const names = new Set();
+  for (let step = 0; step < 60; step += 1) {
+    await page.keyboard.press("Tab");
+    names.add(await page.evaluate(() => document.activeElement.textContent.trim()));
+  }
+  for (const name of ["Details", "Reload", "Full screen"]) assert.ok(names.has(name), name);
+});
+
+test("a viewer who reads nothing doesn't slow the tracking", async () => {
+  await keepsight.start(SCENE);
+  await open();
+  await pictureComes("scene");
+  const slow = connect(keepsight.port, "127.0.0.1");
+  slow.pause();
+  slow.write("GET /v1/streams/scene/video.mjpeg HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  const processed = async () => {
+    const stream = await (await fetch(`${keepsight.url}/v1/streams/scene`)).json();
+    return stream.plugins[0].processed;
+  };
+  const before = await processed();
+  const shown = () =>
+    page.evaluate(() => Number(document.querySelector("[data-stream=scene] canvas").dataset.sequence));
+  const shownBefore = await shown();
+  const end = Date.now() + BOUND_MS;
+  while ((await processed()) < before + 30 || (await shown()) < shownBefore + 30) {
+    assert.ok(Date.now() < end, "tracking or the page stands still");
+    await page.waitForTimeout(100);
+  }
+  slow.destroy();
+});
+
+test("twenty viewers cost one encoding per frame", async (context_) => {
+  await keepsight.start(SCENE);
+  await open();
+  await pictureComes("scene");
+  await context.close();
+  const watch = async (viewers, seconds) => {
+    const abort = new AbortController();
+    let bytes = 0;
+    for (let index = 0; index < viewers; index += 1) {
+      const answer = await fetch(`${keepsight.url}/v1/streams/scene/video.mjpeg`, {
+        signal: abort.signal,
+      });
+      void (async () => {
+        for await (const piece of answer.body) bytes += piece.length;
+      })().catch(() => {});
+    }
+    const [encoded, processor] = [
+      await keepsight.metric("keepsight_pictures_encoded_total"),
+      await keepsight.processorSeconds(),
+    ];
+    const begun = Date.now();
+    await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+    const took = (Date.now() - begun) / 1000;
+    const rate = ((await keepsight.metric("keepsight_pictures_encoded_total")) - encoded) / took;
+    const load = ((await keepsight.processorSeconds()) - processor) / took;
+    abort.abort();
+    return { rate, load, bytes };
+  };
+  const one = await watch(1, 5);
+  const twenty = await watch(20, 5);
+  context_.diagnostic(
+    `1 viewer: ${one.rate.toFixed(1)} encodings a second, ${one.load.toFixed(2)} cores; ` +
+      `20 viewers: ${twenty.rate.toFixed(1)} encodings a second, ${twenty.load.toFixed(2)} cores`,
+  );
+  assert.ok(twenty.bytes > 10 * one.bytes * 0.2, "the viewers got nothing");
+  // A frame encoded for each viewer would be twenty times as many.
+  assert.ok(twenty.rate < 3 * one.rate + 5, `${twenty.rate} against ${one.rate}`);
+});
