@@ -59,11 +59,24 @@ pub trait Backend: HealthSource {
     /// [`ToolError`] says why there is no result.
     fn run_tool(&self, plugin: &str, call: ToolCall) -> Result<ToolOutcome, ToolError>;
 
+    /// Takes in a client that runs tools again and again, in a session of its own; `None` where
+    /// there is no such plugin.
+    fn client(&self, plugin: &str) -> Option<Box<dyn ToolClient>>;
+
     /// Builds an instance anew and waits until it is initialised.
     ///
     /// # Errors
     /// [`ReloadError`] says why it is not.
     fn reload(&self, plugin: &str) -> Result<(), ReloadError>;
+}
+
+/// A client with a session of its own, which ends when it is dropped.
+pub trait ToolClient: Send + Sync {
+    /// As [`Backend::run_tool`].
+    ///
+    /// # Errors
+    /// As there.
+    fn run_tool(&self, call: ToolCall) -> Result<ToolOutcome, ToolError>;
 }
 
 /// A frame and what a plugin made of it.

@@ -1,11 +1,19 @@
-use std::{convert::Infallible, future::poll_fn, io, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    future::poll_fn,
+    io,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use hyper::{StatusCode, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{io::AsyncWrite as _, net::TcpStream, sync::watch, time::timeout};
 
 use super::{
-    request_handler::RequestHandler, worded_errors::WordedErrors, write_deadline::WriteDeadline,
+    request_handler::RequestHandler, stream_socket::AdmittedSocket, worded_errors::WordedErrors,
+    write_deadline::WriteDeadline,
 };
 
 /// Answers the requests of one connection until it ends, or `stop` turns true and the answer
@@ -29,9 +37,18 @@ pub(super) async fn serve(
         .max_header_size(limits.header_bytes)
         .max_buf_size(limits.header_bytes.max(BUFFER_BYTES_MIN));
     let for_requests = handler.clone();
+    // Who gets the connection once the answer that says so is written.
+    let handed_to = Arc::new(Mutex::new(None::<AdmittedSocket>));
+    let hand_to = handed_to.clone();
     let service = service_fn(move |request| {
-        let handler = for_requests.clone();
-        async move { Ok::<_, Infallible>(handler.handle(request, peer).await) }
+        let (handler, hand_to) = (for_requests.clone(), hand_to.clone());
+        async move {
+            let mut response = handler.handle(request, peer).await;
+            if let Some(socket) = response.extensions_mut().remove() {
+                *hand_to.lock().unwrap_or_else(PoisonError::into_inner) = Some(socket);
+            }
+            Ok::<_, Infallible>(response)
+        }
     });
     let mut connection = builder.serve_connection(io, service);
     let served = tokio::select! {
@@ -45,7 +62,14 @@ pub(super) async fn serve(
             (&mut connection).await
         }
     };
-    let Err(error) = served else { return };
+    let Err(error) = served else {
+        let socket = handed_to.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(socket) = socket {
+            let parts = connection.into_parts();
+            socket.serve(parts.io.into_inner().into_inner(), &parts.read_buf).await;
+        }
+        return;
+    };
     tracing::debug!(%error, "a connection ended early");
     let parts = connection.into_parts();
     let stream = parts.io.into_inner().into_inner().into_inner();

@@ -11,11 +11,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use hyper::{
     HeaderMap, StatusCode, Uri, Version,
     header::{
         ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-        ACCESS_CONTROL_REQUEST_HEADERS, AUTHORIZATION, HOST, HeaderName, HeaderValue, ORIGIN, VARY,
+        ACCESS_CONTROL_REQUEST_HEADERS, AUTHORIZATION, HOST, HeaderName, HeaderValue, ORIGIN,
+        SEC_WEBSOCKET_PROTOCOL, VARY,
     },
 };
 
@@ -93,12 +95,12 @@ impl Guard {
             Access::Probe if page != Page::Foreign => Ok(()),
             Access::Probe => Err(foreign()),
             Access::Private if page == Page::Foreign => Err(foreign()),
-            Access::Private | Access::Change => match &self.key {
+            Access::Private | Access::Change | Access::Socket => match &self.key {
                 // A page on another port of this machine is of the same site, so that browsers
                 // send the cookie for it too.
                 Some(_) if page == Page::Own && self.sessions.know(headers) => Ok(()),
-                Some(key) if gives_key(headers) => {
-                    match self.hear(peer, || holds_key(headers, key))? {
+                Some(key) if gives_key(access, headers) => {
+                    match self.hear(peer, || holds_key(access, headers, key))? {
                         true => Ok(()),
                         false => Err(unauthorized("that is not the key")),
                     }
@@ -137,7 +139,7 @@ impl Guard {
         request: &HeaderMap,
         answer: &mut HeaderMap,
     ) {
-        let everyone = matches!(access, Access::Public | Access::Change);
+        let everyone = matches!(access, Access::Public | Access::Change | Access::Socket);
         if self.allowed_origins.iter().any(|origin| origin == "*")
             || (everyone && self.allowed_origins.is_empty())
         {
@@ -229,19 +231,36 @@ fn is_bracketed_ipv6(name: &str) -> bool {
         .is_some_and(|address| address.parse::<Ipv6Addr>().is_ok())
 }
 
-/// Whether there is one of the two headers that can carry the key.
-fn gives_key(headers: &HeaderMap) -> bool {
-    headers.contains_key(API_KEY) || headers.contains_key(AUTHORIZATION)
+/// Whether there is something that can carry the key.
+fn gives_key(access: Access, headers: &HeaderMap) -> bool {
+    headers.contains_key(API_KEY)
+        || headers.contains_key(AUTHORIZATION)
+        || (access == Access::Socket && protocol_key(headers).is_some())
 }
 
-/// Whether one of them does.
-fn holds_key(headers: &HeaderMap, key: &str) -> bool {
+/// Whether it does.
+fn holds_key(access: Access, headers: &HeaderMap, key: &str) -> bool {
     let given = headers.get(API_KEY).is_some_and(|given| same(given.as_bytes(), key.as_bytes()));
     let bearer = headers.get(AUTHORIZATION).and_then(|value| {
         let (scheme, token) = value.as_bytes().split_at_checked(BEARER.len())?;
         scheme.eq_ignore_ascii_case(BEARER).then(|| token.trim_ascii())
     });
-    given | bearer.is_some_and(|token| same(token, key.as_bytes()))
+    let protocol = match access {
+        Access::Socket => protocol_key(headers),
+        _ => None,
+    };
+    let protocol = protocol.is_some_and(|given| same(&given, key.as_bytes()));
+    given | bearer.is_some_and(|token| same(token, key.as_bytes())) | protocol
+}
+
+/// The key that a WebSocket's client gives among the protocols that it offers, in base64url: a
+/// page can send no header of its own with it. What is no base64url is a wrong key.
+fn protocol_key(headers: &HeaderMap) -> Option<Vec<u8>> {
+    let offered = headers.get_all(SEC_WEBSOCKET_PROTOCOL).iter();
+    let protocols = offered.filter_map(|value| value.to_str().ok()).flat_map(|all| all.split(','));
+    let given =
+        protocols.filter_map(|protocol| protocol.trim().strip_prefix(KEY_PROTOCOL)).next()?;
+    Some(BASE64_URL_SAFE_NO_PAD.decode(given.trim_end_matches('=')).unwrap_or_default())
 }
 
 /// Whether `given` is `key`, in a time that depends on `given`'s length alone: how far they agree
@@ -256,6 +275,8 @@ fn same(given: &[u8], key: &[u8]) -> bool {
 }
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+/// Before the key in base64url.
+const KEY_PROTOCOL: &str = "keepsight.key.";
 const BEARER: &[u8] = b"bearer ";
 const CONTENT_TYPE_OPTIONS: HeaderName = HeaderName::from_static("x-content-type-options");
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");

@@ -90,7 +90,9 @@ impl HttpServer {
         let address = listener.local_addr().map_err(refused)?;
         let runtime = Builder::new_multi_thread()
             .worker_threads(2)
-            .max_blocking_threads(config.limits.calls + INSPECTIONS_MAX + ENCODERS_MAX)
+            .max_blocking_threads(
+                config.limits.calls + INSPECTIONS_MAX + ENCODERS_MAX + config.limits.sockets,
+            )
             .thread_name("http")
             .enable_all()
             .build()

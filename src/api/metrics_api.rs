@@ -24,6 +24,7 @@ pub(super) fn metrics(
     backend: &dyn Backend,
     subscribers: &Subscribers,
     viewers: &Viewers,
+    sockets: usize,
 ) -> Reply {
     let metrics = backend.metrics();
     let mut to = Exposition::default();
@@ -34,6 +35,8 @@ pub(super) fn metrics(
     to.gauge("keepsight_event_subscribers", help, &[], subscribers.count() as f64);
     let help = "Clients that look at live pictures.";
     to.gauge("keepsight_viewers", help, &[], viewers.count() as f64);
+    let help = "Clients that send pictures by a WebSocket.";
+    to.gauge("keepsight_sockets", help, &[], sockets as f64);
     let help = "Pictures that were encoded, each once for all who look.";
     to.counter("keepsight_pictures_encoded_total", help, &[], viewers.encoded_count());
     for plugin in &metrics.plugins {

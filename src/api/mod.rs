@@ -34,6 +34,7 @@ mod session_api;
 mod sessions;
 mod snapshots;
 mod status_table;
+mod stream_socket;
 mod streams_api;
 mod video_api;
 mod worded_errors;
@@ -41,7 +42,7 @@ mod write_deadline;
 
 #[cfg(any(test, fuzzing))]
 pub use arguments_oracle::check_arguments;
-pub use backend::{Backend, LatestResult};
+pub use backend::{Backend, LatestResult, ToolClient};
 pub use event_log::{EventKind, EventLog};
 pub use http_server::{Drained, HttpServer, ServeError};
 pub use page::PageFile;

@@ -58,7 +58,7 @@ struct RunAnswer<'a> {
 }
 
 /// A response on the wire.
-struct ResultItem<'a>(&'a Response);
+pub(super) struct ResultItem<'a>(pub(super) &'a Response);
 
 #[derive(Serialize)]
 struct AttachmentItem<'a> {
@@ -111,6 +111,18 @@ fn call(
     mut args: Map<String, Value>,
 ) -> Result<ToolOutcome, ToolError> {
     // Whether there is somebody to ask comes before the cost of a picture.
+    check_callable(backend, plugin, tool)?;
+    let (session, frame) = session_and_frame(&mut args)?;
+    let call = ToolCall { tool: tool.to_owned(), args: Value::Object(args), frame, session };
+    backend.run_tool(plugin, call)
+}
+
+/// Whether `tool` of `plugin` could be called now.
+pub(super) fn check_callable(
+    backend: &dyn Backend,
+    plugin: &str,
+    tool: &str,
+) -> Result<(), ToolError> {
     let report = backend
         .plugin(plugin)
         .ok_or_else(|| ToolError::UnknownPlugin { plugin: plugin.to_owned() })?;
@@ -129,9 +141,7 @@ fn call(
             retry_after: report.next_attempt_in,
         });
     }
-    let (session, frame) = session_and_frame(&mut args)?;
-    let call = ToolCall { tool: tool.to_owned(), args: Value::Object(args), frame, session };
-    backend.run_tool(plugin, call)
+    Ok(())
 }
 
 /// Builds an instance anew. Takes as long as that does: for a thread that may wait.
@@ -158,7 +168,7 @@ fn session_name(value: Value) -> Result<SessionName, ToolError> {
 }
 
 /// The picture of a JPEG or PNG in base64, with or without a data-URL prefix.
-fn picture(text: Value) -> Result<Frame, ToolError> {
+pub(super) fn picture(text: Value) -> Result<Frame, ToolError> {
     let bad = |reason: String| ToolError::BadArguments { reason };
     let Value::String(text) = text else {
         return Err(bad("frame_base64 is no text".to_owned()));

@@ -34,6 +34,7 @@ use super::{
     session_api,
     snapshots::Snapshots,
     status_table::SOON,
+    stream_socket::{AdmittedSocket, Sockets},
     streams_api,
     video_api::Viewers,
 };
@@ -50,6 +51,7 @@ pub(super) struct RequestHandler {
     snapshots: Arc<Snapshots>,
     subscribers: Subscribers,
     viewers: Viewers,
+    sockets: Sockets,
     plugins_list: PluginsList,
     /// One permit for each thread that may wait.
     calls: Arc<Semaphore>,
@@ -82,6 +84,8 @@ enum Answer {
     Whole(Reply),
     Lasting(Lasting),
     Page(&'static PageFile),
+    /// The connection is handed over.
+    Socket(HeaderMap, AdmittedSocket),
 }
 
 impl RequestHandler {
@@ -95,7 +99,8 @@ impl RequestHandler {
         let (events, results) = (backend.events(), backend.results());
         Self {
             subscribers: Subscribers::new(events, results, limits, stop.clone()),
-            viewers: Viewers::new(backend.clone(), snapshots.clone(), limits, stop),
+            viewers: Viewers::new(backend.clone(), snapshots.clone(), limits, stop.clone()),
+            sockets: Sockets::new(backend.clone(), limits, stop),
             snapshots,
             backend,
             guard: Guard::new(config),
@@ -173,6 +178,7 @@ impl RequestHandler {
             Answer::Whole(reply) => response(reply),
             Answer::Lasting(body) => lasting_response(body),
             Answer::Page(file) => page::response(file, &parts.headers),
+            Answer::Socket(headers, socket) => socket_response(headers, socket),
         };
         let (status, took) = (response.status().as_u16(), begun.elapsed());
         tracing::trace!(%method, path, status, ?took, "answered a request");
@@ -227,6 +233,10 @@ impl RequestHandler {
                     Err(reply) => reply,
                 }
             }
+            Route::Socket { plugin } => match self.sockets.admit(&parts.headers, plugin) {
+                Ok((headers, socket)) => return Answer::Socket(headers, socket),
+                Err(reply) => reply,
+            },
             Route::Page { path } => match backend.page().iter().find(|file| file.path == path) {
                 Some(file) => return Answer::Page(file),
                 None => page::without_page(),
@@ -234,7 +244,10 @@ impl RequestHandler {
             Route::Health(HealthRoute::Plugins) => self.plugins_list.reply(backend, Instant::now()),
             Route::Health(route) => route.answer(backend),
             Route::Manifest { plugin } => plugins_api::manifest(backend, &plugin),
-            Route::Metrics => metrics_api::metrics(backend, &self.subscribers, &self.viewers),
+            Route::Metrics => {
+                let sockets = self.sockets.count(&self.limits);
+                metrics_api::metrics(backend, &self.subscribers, &self.viewers, sockets)
+            }
             Route::InspectPlugins => inspector_api::plugins(backend),
             Route::InspectPlugin { plugin } => {
                 // Looking up a backtrace's names takes tens of milliseconds.
@@ -401,6 +414,15 @@ fn response(reply: Reply) -> Response<AnswerBody> {
     if reply.status == StatusCode::UNAUTHORIZED {
         headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
+    response
+}
+
+/// Says that the connection is handed over; who has it goes with the answer.
+fn socket_response(headers: HeaderMap, socket: AdmittedSocket) -> Response<AnswerBody> {
+    let mut response = Response::new(AnswerBody::from(Bytes::new()));
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    *response.headers_mut() = headers;
+    response.extensions_mut().insert(socket);
     response
 }
 

@@ -27,8 +27,8 @@ use tokio::{
 };
 
 use super::{
-    Backend, EventKind, EventLog, LatestResult, ReloadError, ResultFeed, ToolCall, ToolError,
-    ToolOutcome, answer_body::AnswerBody, request_handler::RequestHandler, routes::Path,
+    Backend, EventKind, EventLog, LatestResult, ReloadError, ResultFeed, ToolCall, ToolClient,
+    ToolError, ToolOutcome, answer_body::AnswerBody, request_handler::RequestHandler, routes::Path,
 };
 use crate::{
     config::{Secret, ServerConfig},
@@ -189,6 +189,10 @@ impl HealthSource for Inert {
 }
 
 impl Backend for Inert {
+    fn client(&self, _: &str) -> Option<Box<dyn ToolClient>> {
+        None
+    }
+
     fn results(&self) -> Arc<ResultFeed> {
         Arc::default()
     }

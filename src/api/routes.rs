@@ -21,6 +21,7 @@
 //! GET    /v1/streams/{name}/tracks[?plugin=]      its newest tracks
 //! GET    /v1/streams/{name}/snapshot.jpg[?overlay=0][&plugin=]   its newest picture
 //! GET    /v1/streams/{name}/video.mjpeg[?overlay=0][&plugin=]    live pictures
+//! GET    /v1/stream?plugin=                       a WebSocket for a client's own pictures
 //! POST   /v1/session                              a cookie for the key
 //! DELETE /v1/session                              the cookie's end
 //! GET    /openapi.json                            this list
@@ -53,6 +54,7 @@ pub(super) enum Route {
     Tracks { stream: String, plugin: Option<String> },
     Snapshot { stream: String, plugin: Option<String>, overlay: bool },
     Video { stream: String, plugin: Option<String>, overlay: bool },
+    Socket { plugin: Option<String> },
     Page { path: &'static str },
     BeginSession,
     EndSession,
@@ -68,6 +70,8 @@ pub(super) enum Access {
     Probe,
     /// Any page may ask it that has the key; without a key set, our own pages and tools.
     Change,
+    /// As [`Access::Change`], and the key may come as a WebSocket's protocol.
+    Socket,
     /// Our own pages and tools may read it, with the key where one is set.
     Private,
 }
@@ -98,7 +102,7 @@ impl Endpoint {
         let of_access: &[u16] = match self.access {
             Access::Public => &[],
             Access::Probe => &[403],
-            Access::Change => &[401, 429],
+            Access::Change | Access::Socket => &[401, 429],
             Access::Private => &[401, 403, 429],
         };
         [self.success.0].into_iter().chain(self.errors.iter().chain(of_access).copied())
@@ -194,7 +198,7 @@ const GET: Endpoint = Endpoint {
 const OF_PLUGIN: (&str, &str) = ("plugin", "only of the plugin of that name");
 
 /// The list.
-pub(super) static ENDPOINTS: [Endpoint; 26] = [
+pub(super) static ENDPOINTS: [Endpoint; 27] = [
     Endpoint {
         path: "/v1/plugins",
         summary: "every plugin of every state, sorted by name",
@@ -388,6 +392,16 @@ pub(super) static ENDPOINTS: [Endpoint; 26] = [
         ..GET
     },
     Endpoint {
+        path: "/v1/stream",
+        access: Access::Socket,
+        summary: "a WebSocket: pictures that the client sends are looked at as they come",
+        query: &[("plugin", "which plugin looks at them")],
+        success: (101, ""),
+        errors: &[400, 404, 503],
+        make: |_, target| Route::Socket { plugin: plugin_asked(target) },
+        ..GET
+    },
+    Endpoint {
         method: Method::POST,
         path: "/v1/session",
         access: Access::Probe,
@@ -441,7 +455,7 @@ pub(super) static ENDPOINTS: [Endpoint; 26] = [
 /// A file of the page, which a build may lack; others say in what they differ.
 const PAGE: Endpoint = Endpoint {
     access: Access::Probe,
-    errors: &[404],
+    errors: &[304, 404],
     make: |_, _| Route::Page { path: "/" },
     ..GET
 };

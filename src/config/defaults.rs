@@ -73,6 +73,7 @@ impl Default for ServerLimits {
             calls: 32,
             subscribers: 32,
             viewers: 32,
+            sockets: 16,
             wrong_keys: 10,
             header_time: Duration::from_secs(10),
             body_time: Duration::from_secs(30),

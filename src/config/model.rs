@@ -52,6 +52,8 @@ pub struct ServerLimits {
     pub subscribers: usize,
     /// Clients that look at live pictures at a time.
     pub viewers: usize,
+    /// WebSockets that are open at a time.
+    pub sockets: usize,
     /// Wrong keys that an address may give in a row, and that are forgiven in a minute; with more,
     /// none is heard from there for a while.
     pub wrong_keys: usize,

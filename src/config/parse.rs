@@ -141,6 +141,7 @@ fn server_limits(server: &Section<'_>, limits: &mut ServerLimits) -> Result<(), 
     number("calls", &mut limits.calls, 1..=256)?;
     number("subscribers", &mut limits.subscribers, 0..=10_000)?;
     number("viewers", &mut limits.viewers, 0..=10_000)?;
+    number("sockets", &mut limits.sockets, 0..=1000)?;
     number("wrong_keys", &mut limits.wrong_keys, 1..=10_000)?;
     set(&mut limits.header_time, section.time("header_time")?);
     set(&mut limits.body_time, section.time("body_time")?);

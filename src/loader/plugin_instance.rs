@@ -14,9 +14,9 @@ use std::{
 use keepsight_contract::{Degradation, Finding, Host, Manifest, PluginFunctions};
 
 use super::{
-    CatalogEntry, Clock, DependencyChecker, Fault, Generation, HostEvent, InstanceHost,
-    InstanceSpec, RunStatistics, ToolCall, ToolError, ToolOutcome, statistics::StatisticsSnapshot,
-    tool_calls::ToolPool,
+    CatalogEntry, ClientCalls, Clock, DependencyChecker, Fault, Generation, HostEvent,
+    InstanceHost, InstanceSpec, RunStatistics, ToolCall, ToolError, ToolOutcome,
+    statistics::StatisticsSnapshot, tool_calls::ToolPool,
 };
 use crate::{
     lifecycle::{Cause, LifecycleEvent, LifecycleManager, LifecycleState, Transition},
@@ -38,6 +38,8 @@ pub struct PluginInstance {
     pub(super) host: Arc<InstanceHost>,
     statistics: RunStatistics,
     pool: Arc<ToolPool>,
+    /// Pools of clients that have one of their own.
+    clients: Mutex<Vec<Weak<ToolPool>>>,
     life: Mutex<Life>,
     changed: Condvar,
     changes: AtomicU64,
@@ -199,7 +201,8 @@ impl PluginInstance {
             checker,
             host,
             statistics: RunStatistics::default(),
-            pool: ToolPool::new(),
+            pool: ToolPool::shared(),
+            clients: Mutex::default(),
             life: Mutex::new(life),
             changed: Condvar::new(),
             changes: AtomicU64::new(0),
@@ -493,7 +496,9 @@ impl PluginInstance {
         let end = Instant::now() + limit;
         let mut life = self.life();
         let in_use = |generation: Arc<Generation>| generation.users.load(Relaxed) > 0;
-        while leaving.upgrade().is_some_and(in_use) || self.pool.sessions_end() {
+        while leaving.upgrade().is_some_and(in_use)
+            || self.pools().iter().any(|pool| pool.sessions_end())
+        {
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return;
@@ -582,6 +587,23 @@ impl PluginInstance {
     /// # Errors
     /// [`ToolError`] says why there is none.
     pub fn call_tool(self: &Arc<Self>, call: ToolCall) -> Result<ToolOutcome, ToolError> {
+        self.call_in(&self.pool, call)
+    }
+
+    /// Takes in a client that will call again and again.
+    pub fn client(self: &Arc<Self>) -> ClientCalls {
+        let pool = ToolPool::of_client();
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        clients.retain(|client| client.strong_count() > 0);
+        clients.push(Arc::downgrade(&pool));
+        ClientCalls::new(self.clone(), pool)
+    }
+
+    pub(super) fn call_in(
+        self: &Arc<Self>,
+        pool: &Arc<ToolPool>,
+        call: ToolCall,
+    ) -> Result<ToolOutcome, ToolError> {
         if let Some(manifest) = self.manifest()
             && manifest.find_tool(&call.tool).is_none()
         {
@@ -592,7 +614,7 @@ impl PluginInstance {
             });
         }
         match self.readiness() {
-            Readiness::Ready(generation) => self.pool.call(self, generation, call),
+            Readiness::Ready(generation) => pool.call(self, generation, call),
             _ => Err(self.not_ready()),
         }
     }
@@ -608,18 +630,31 @@ impl PluginInstance {
         if let Some(generation) = &ended {
             generation.end();
         }
-        self.pool.refuse_waiting(|| self.not_ready());
+        self.refuse_waiting();
         self.host.end_generation();
-        self.pool.stop();
+        self.pools().iter().for_each(|pool| pool.stop());
     }
 
     /// Ends everything of this instance, waiting at most `limit` for all of it.
     pub fn shut_down(&self, limit: Duration) {
         self.ask_to_end();
         let end = Instant::now() + limit;
-        self.pool.join(end);
+        self.pools().iter().for_each(|pool| pool.join(end));
         let left = end.saturating_duration_since(Instant::now());
         self.join_threads(self.generation(), left);
+    }
+
+    /// The pools of all who call.
+    fn pools(&self) -> Vec<Arc<ToolPool>> {
+        let clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        let clients = clients.iter().filter_map(Weak::upgrade);
+        std::iter::once(self.pool.clone()).chain(clients).collect()
+    }
+
+    fn refuse_waiting(&self) {
+        for pool in self.pools() {
+            pool.refuse_waiting(|| self.not_ready());
+        }
     }
 
     /// Waits at most `limit` for the threads that generation `number` left; one that hasn't ended
@@ -647,7 +682,7 @@ impl PluginInstance {
         }
         drop(ended);
         self.changed.notify_all();
-        self.pool.refuse_waiting(|| self.not_ready());
+        self.refuse_waiting();
         if let Some(leaving) = leaving {
             self.drain(&leaving, self.spec().limits.call);
         }
@@ -770,7 +805,7 @@ impl PluginInstance {
             generation.end();
         }
         self.changed.notify_all();
-        self.pool.refuse_waiting(|| self.not_ready());
+        self.refuse_waiting();
     }
 
     fn tell(&self, event: InstanceEvent) {

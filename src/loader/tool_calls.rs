@@ -46,8 +46,8 @@ pub(super) struct ToolPool {
     changed: Condvar,
 }
 
-#[derive(Default)]
 struct PoolParts {
+    workers_max: usize,
     queue: CallQueue<Job>,
     workers: Vec<Worker>,
     workers_alive: usize,
@@ -87,8 +87,27 @@ struct Reply(Arc<Mutex<Option<Answering>>>);
 type Answering = mpsc::SyncSender<Result<ToolOutcome, ToolError>>;
 
 impl ToolPool {
-    pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self { parts: Mutex::default(), changed: Condvar::new() })
+    /// The pool that all calls share which come one by one.
+    pub(super) fn shared() -> Arc<Self> {
+        Self::of(WORKERS)
+    }
+
+    /// The pool of one client.
+    pub(super) fn of_client() -> Arc<Self> {
+        Self::of(1)
+    }
+
+    fn of(workers_max: usize) -> Arc<Self> {
+        let parts = PoolParts {
+            workers_max,
+            queue: CallQueue::default(),
+            workers: Vec::new(),
+            workers_alive: 0,
+            workers_idle: 0,
+            workers_ever: 0,
+            stopped: false,
+        };
+        Arc::new(Self { parts: Mutex::new(parts), changed: Condvar::new() })
     }
 
     /// Runs `call` on a worker and waits for its answer.
@@ -312,7 +331,7 @@ impl PoolParts {
     /// The number of a worker to start, if calls wait that nobody is there for.
     fn new_worker(&mut self) -> Option<WorkerId> {
         let start = self.workers_idle < self.queue.free_count()
-            && self.workers_alive < WORKERS
+            && self.workers_alive < self.workers_max
             && !self.stopped;
         start.then(|| {
             self.workers_alive += 1;

@@ -6,12 +6,12 @@ use keepsight_contract::OutputKind;
 
 use super::Runtime;
 use crate::{
-    api::{Backend, EventLog, LatestResult, PageFile, ResultFeed},
+    api::{Backend, EventLog, LatestResult, PageFile, ResultFeed, ToolClient},
     health::HealthSource,
     inspector::{
         HostReport, Liveness, Metrics, PluginInspection, PluginReport, Readiness, StreamReport,
     },
-    loader::{ToolCall, ToolError, ToolOutcome},
+    loader::{ClientCalls, ToolCall, ToolError, ToolOutcome},
     streams,
     supervisor::ReloadError,
 };
@@ -98,7 +98,17 @@ impl Backend for Runtime {
         })
     }
 
+    fn client(&self, plugin: &str) -> Option<Box<dyn ToolClient>> {
+        Some(Box::new(self.registry.find(plugin)?.client()))
+    }
+
     fn reload(&self, plugin: &str) -> Result<(), ReloadError> {
         self.supervisor.reload(plugin)
+    }
+}
+
+impl ToolClient for ClientCalls {
+    fn run_tool(&self, call: ToolCall) -> Result<ToolOutcome, ToolError> {
+        self.run(call)
     }
 }

@@ -23,7 +23,7 @@ const MODULES: &[(&str, &[&str])] = &[
     ("api", &["health", "inspector", "supervisor", "streams"]),
     ("runtime", &["config", "api", "health", "inspector", "supervisor", "streams", "outputs"]),
     // The table of what is bundled is made of the loader's type; the command line hands it on.
-    ("bundled", &["loader"]),
+    ("bundled", &["loader", "api"]),
     ("cli", &["runtime", "config", "bundled"]),
 ];
 

@@ -7,7 +7,7 @@ use std::{
 use keepsight::{
     api::{
         Backend, EventLog, HttpServer, LatestResult, PageFile, ReloadError, ResultFeed, ToolCall,
-        ToolError, ToolOutcome,
+        ToolClient, ToolError, ToolOutcome,
     },
     config::ServerConfig,
     health::HealthSource,
@@ -94,6 +94,10 @@ impl HealthSource for FakeBackend {
 }
 
 impl Backend for FakeBackend {
+    fn client(&self, _: &str) -> Option<Box<dyn ToolClient>> {
+        None
+    }
+
     fn streams(&self) -> Vec<StreamReport> {
         self.streams.clone()
     }

@@ -18,6 +18,7 @@ mod page;
 mod plugins;
 mod serving;
 mod sessions;
+mod sockets;
 mod streams;
 mod tools;
 mod video;

@@ -204,7 +204,7 @@ fn what_is_not_there_is_not_found() {
         ("/v1/plugins/x/manifest", "Plugin 'x' not found"),
         ("/v1/plugins/c-running", "Not Found"),
         ("/v1/plugins/c-running/", "Not Found"),
-        ("/", "Not Found"),
+        ("/x", "Not Found"),
         ("/v1/plugins/%zz/health", "Not Found"),
     ] {
         let answer = get(server.address(), path);
