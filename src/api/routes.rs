@@ -21,12 +21,14 @@
 //! GET    /v1/streams/{name}/tracks[?plugin=]      its newest tracks
 //! GET    /v1/streams/{name}/snapshot.jpg[?overlay=0][&plugin=]   its newest picture
 //! GET    /v1/streams/{name}/video.mjpeg[?overlay=0][&plugin=]    live pictures
-//! GET    /v1/stream?plugin=                       a WebSocket for a client's own pictures
+//! GET    /v1/stream[?plugin=]                     a WebSocket for a client's own pictures
 //! POST   /v1/session                              a cookie for the key
 //! DELETE /v1/session                              the cookie's end
 //! GET    /openapi.json                            this list
 //! GET    /                                        the web page
-//! GET    /app.js /app.css /icon.svg               what it is made of
+//! GET    /app.js                                  its program
+//! GET    /app.css                                 its looks
+//! GET    /icon.svg                                its sign
 //! ```
 
 use hyper::Method;
@@ -540,7 +542,7 @@ mod tests {
     #[test]
     fn everything_else_leads_nowhere() {
         for path in [
-            "/",
+            "/x",
             "/v1",
             "/v1/",
             "/v1/plugins/a",

@@ -46,9 +46,10 @@ pub(super) fn run(options: &RunOptions, catalog: &Catalog) -> Result<ExitStatus,
     let address = server.address();
     runtime.remember_crashes().map_err(|error| Failure::of(ExitStatus::Failure, &error))?;
     runtime.begin();
-    let place = if PAGE.is_empty() { "health is at" } else { "the page is at" };
-    let path = if PAGE.is_empty() { "v1/plugins" } else { "" };
-    print::note(&format!("keepsight: {place} http://{address}/{path}"));
+    print::note(&format!("keepsight: health is at http://{address}/v1/plugins"));
+    if !PAGE.is_empty() {
+        print::note(&format!("keepsight: the page is at http://{address}/"));
+    }
 
     let mut manager = ServiceManager::new(format!("serving http://{address}"));
     manager.ready();

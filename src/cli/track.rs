@@ -29,6 +29,8 @@ use crate::{
 struct Tally {
     frames: u64,
     failed: u64,
+    /// Pictures that the source left out, since nothing could be made of them.
+    damaged: u64,
     tracks: BTreeSet<u64>,
 }
 
@@ -68,7 +70,9 @@ pub(super) fn track(
         Ok(report) => print_summary(&report),
         Err(_) => {}
     }
-    outcome.map(|tally| if tally.failed == 0 { ExitStatus::Success } else { ExitStatus::Failure })
+    // What leaves pictures out must not pass for the whole input's tracks.
+    let whole = |tally: &Tally| tally.failed == 0 && tally.damaged == 0;
+    outcome.map(|tally| if whole(&tally) { ExitStatus::Success } else { ExitStatus::Failure })
 }
 
 /// One stream, one tracker, nothing dropped.
@@ -163,6 +167,11 @@ fn collect(
         tally.frames += 1;
         progress.advance();
     }
+    tally.damaged = damaged(runtime);
+    if tally.damaged > 0 {
+        let pictures = if tally.damaged == 1 { "picture" } else { "pictures" };
+        print::error(&format!("left out: {} damaged {pictures}", tally.damaged));
+    }
     let Some(mut trouble) = trouble(&stream, &instance) else {
         files.map_or(Ok(()), TrackFiles::finish).map_err(failed)?;
         return Ok(tally);
@@ -173,6 +182,12 @@ fn collect(
         }
     }
     Err(trouble)
+}
+
+/// How many pictures the source counts that it left out.
+fn damaged(runtime: &Runtime) -> u64 {
+    let streams = runtime.inspector().metrics().streams;
+    streams.iter().filter_map(|stream| stream.own.counters.get("frames_damaged")).sum()
 }
 
 /// Whether there is no use in waiting for more, even for what is being worked on.
@@ -211,6 +226,7 @@ fn summary(runtime: &Runtime, tally: &Tally, took: Duration) -> Value {
     json!({
         "frames": tally.frames,
         "frames_failed": tally.failed,
+        "frames_damaged": tally.damaged,
         "tracks": tally.tracks.len(),
         "seconds": took.as_secs_f64(),
         "frames_per_second": tally.frames as f64 / took.as_secs_f64().max(1e-9),
