@@ -23,7 +23,7 @@ use crate::support::{Gate, Script, Site};
 /// A client with an open WebSocket.
 struct Client(WebSocket<TcpStream>);
 
-type Refused = Response<Option<Vec<u8>>>;
+type Answer = Response<Option<Vec<u8>>>;
 
 impl Client {
     /// Asks for `path` with these headers beside the handshake's.
@@ -31,7 +31,7 @@ impl Client {
         address: SocketAddr,
         path: &str,
         headers: &[(&'static str, &str)],
-    ) -> Result<(Self, Response<Option<Vec<u8>>>), Box<Refused>> {
+    ) -> Result<(Self, Answer), Box<Answer>> {
         let stream = TcpStream::connect(address).unwrap();
         // No test waits longer, whatever goes wrong.
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
