@@ -67,7 +67,7 @@ async function open(options = {}) {
 async function screenshot(name) {
   if (!SCREENSHOTS) return;
   mkdirSync(SCREENSHOTS, { recursive: true });
-  await page.screenshot({ path: join(SCREENSHOTS, `${name}.png`) });
+  await page.screenshot({ path: join(SCREENSHOTS, `${name}.png`), fullPage: true });
 }
 
 function pluginIs(name, state) {
@@ -89,6 +89,7 @@ test("the page loads, shows what there is, and asks nobody else", async () => {
   await pluginIs("faulty", "INITIALIZED");
   await pictureComes("scene");
   await page.waitForSelector(".in-view tbody tr");
+  await page.waitForFunction(() => document.querySelectorAll(".graph").length >= 2);
   assert.deepEqual(complaints, []);
   const policy = (await page.request.get(keepsight.url)).headers()["content-security-policy"];
   assert.match(policy, /default-src 'none'/);
@@ -159,6 +160,7 @@ test("a plugin fails before one's eyes, says why, and recovers", async () => {
   await keepsight.start(SCENE);
   await open();
   await pluginIs("faulty", "INITIALIZED");
+  await page.waitForSelector(".in-view tbody tr");
   assert.equal(await keepsight.tool("faulty", "fail", { kind: "broken" }), 500);
   await pluginIs("faulty", "FAILED");
   const first = await page.locator("[data-plugin]").first().getAttribute("data-plugin");

@@ -65,7 +65,8 @@ export function StreamTile({ stream, shown, onTracks, onNotLive }: Props) {
         )}
         {stream.plugins.map((fed) => (
           <Fact key={fed.plugin} name={fed.plugin}>
-            {fed.state}, {milliseconds(fed.last_latency_ms)} behind
+            {fed.state}
+            {fed.last_latency_ms !== null && `, ${milliseconds(fed.last_latency_ms)} behind`}
           </Fact>
         ))}
       </dl>

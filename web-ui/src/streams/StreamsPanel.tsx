@@ -47,18 +47,22 @@ export function StreamsPanel() {
           <code>keepsight cameras</code> lists what can be its source.
         </Notice>
       )}
-      <div class="tiles">
-        {streams?.map((stream) => (
-          <StreamTile
-            key={stream.name}
-            stream={stream}
-            shown={shown}
-            onTracks={seen}
-            onNotLive={() => unseen(stream.name)}
-          />
-        ))}
-      </div>
-      {streams && streams.length > 0 && <TracksInView frames={[...inView.values()]} />}
+      {streams && streams.length > 0 && (
+        <div class="watch">
+          <div class="tiles">
+            {streams.map((stream) => (
+              <StreamTile
+                key={stream.name}
+                stream={stream}
+                shown={shown}
+                onTracks={seen}
+                onNotLive={() => unseen(stream.name)}
+              />
+            ))}
+          </div>
+          <TracksInView frames={[...inView.values()]} />
+        </div>
+      )}
     </section>
   );
 }
