@@ -17,6 +17,9 @@ PROGRAM_PACKAGES := ffmpeg
 # A network camera: GStreamer's RTSP server.
 RTSP_PACKAGES := gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-base gstreamer1.0-plugins-good
 
+# A browser to look at the page with.
+UI_PACKAGES := chromium fonts-dejavu-core
+
 # What `keepsight build-info` calls the commit.
 run dist: export KEEPSIGHT_COMMIT := $(shell git describe --always --dirty 2>/dev/null)
 
@@ -31,6 +34,7 @@ CONTAINED := $(or $(CARGO_TARGET_DIR),target)/tmp/contained-faults.txt
 
 test: setup-tests ## check and test everything that needs neither camera, GPU nor data
 	cargo fmt --all --check
+	web-ui/check.sh
 	cargo clippy --workspace --all-targets --locked -- --deny warnings
 	cargo test --locked -p keepsight --no-default-features
 	rm -f $(CONTAINED)
@@ -62,6 +66,16 @@ camera-test: setup ## run the release binary beside a real V4L2 camera, in a sma
 	cargo build --release --locked
 	cargo build --release --locked -p keepsight-camera --example capture
 	tests/camera-vm/run.sh target/release/keepsight
+
+ui: ## build the page anew into web-ui/dist, which the binary embeds
+	cd web-ui && npm ci --silent --ignore-scripts && npm run --silent build
+
+ui-test: setup ## look at the page in Chromium, and take the pictures of it in docs/page
+	@tests/setup.sh $(UI_PACKAGES)
+	@command -v npm >/dev/null || tests/setup.sh nodejs npm
+	cargo build --locked --features fault-injector
+	cd web-ui && npm ci --silent --ignore-scripts && \
+	  KEEPSIGHT=$(or $(CARGO_TARGET_DIR),$(CURDIR)/target)/debug/keepsight SCREENSHOTS=$(CURDIR)/docs/page npm run --silent test:browser
 
 loom: ## check every interleaving of a call with its deadline, in a model of the memory
 	cd tests/loom && RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=$(CURDIR)/target/loom cargo test --release --locked
@@ -98,4 +112,4 @@ setup-tests:
 setup-fuzz:
 	@tests/setup.sh $(BUILD_PACKAGES) $(FUZZ_PACKAGES)
 
-.PHONY: help run test features fuzz bench gpu-bench soak camera-test rtsp-test loom uncontained miri deny dist setup setup-tests setup-fuzz
+.PHONY: help run test features fuzz bench gpu-bench soak camera-test rtsp-test ui ui-test loom uncontained miri deny dist setup setup-tests setup-fuzz

@@ -14,7 +14,7 @@ export function milliseconds(value: number | null): string {
 /** A span of time, from seconds, in its two largest units. */
 export function span(seconds: number | null): string {
   if (seconds === null) return NONE;
-  if (seconds < 10) return `${seconds.toFixed(1)} s`;
+  if (seconds < 10 && !Number.isInteger(seconds)) return `${seconds.toFixed(1)} s`;
   const whole = Math.floor(seconds);
   if (whole < 60) return `${whole} s`;
   const [days, hours, minutes] = [

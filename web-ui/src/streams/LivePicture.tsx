@@ -33,6 +33,7 @@ export function LivePicture({ stream, shown, onTracks }: Props) {
     const abort = new AbortController();
     const recent = new RecentTracks();
     const trails = new Trails();
+    let tracksAt = 0;
     const unlisten = server.onTracks((tracks) => {
       if (tracks.stream === stream) recent.add(tracks);
     });
@@ -40,10 +41,16 @@ export function LivePicture({ stream, shown, onTracks }: Props) {
       const picture = await createImageBitmap(new Blob([part.bytes as BlobPart]));
       const sequence = Number(part.headers.get("x-frame-sequence") ?? Number.NaN);
       const tracks = drawsHere ? await recent.of(sequence, TRACKS_WAIT_MS) : null;
-      if (!abort.signal.aborted && canvas.current) {
-        if (tracks) trails.add(tracks.tracks);
+      // A picture whose tracks were passed over is passed over too, unless that goes on.
+      const late = drawsHere && !tracks && recent.come && Date.now() - tracksAt < BARE_AFTER_MS;
+      if (!abort.signal.aborted && canvas.current && !late) {
+        if (tracks) {
+          trails.add(tracks.tracks);
+          tracksAt = Date.now();
+        }
         paint(canvas.current, picture, tracks, trails, current.current.shown);
         canvas.current.dataset.sequence = String(sequence);
+        canvas.current.dataset.tracks = tracks ? String(tracks.tracks.length) : "unknown";
         if (tracks) current.current.onTracks(tracks);
         setFault(null);
       }
@@ -170,8 +177,10 @@ function pause(ms: number, signal: AbortSignal): Promise<void> {
   });
 }
 
-/** Pictures whose tracks come later than this are shown without. */
+/** How long a picture waits for its tracks. */
 const TRACKS_WAIT_MS = 250;
+/** After so long without tracks pictures are shown without. */
+const BARE_AFTER_MS = 1000;
 /** A picture older than this is not shown as a live one; the server's own limit. */
 const STALE_MS = 5000;
 const AGAIN_MS = 1000;

@@ -20,11 +20,16 @@ export class RecentTracks {
     }
   }
 
+  /** Whether tracks come at all: not of a stream whose plugins give none. */
+  get come(): boolean {
+    return this.frames.length > 0;
+  }
+
   /** The tracks of exactly that frame, or `null` where they don't come within `waitMs`. */
   async of(sequence: number, waitMs: number): Promise<FrameTracks | null> {
     const found = this.find(sequence);
     const newest = this.frames.at(-1);
-    if (found || (newest && newest.sequence > sequence)) return found;
+    if (!newest || found || newest.sequence > sequence) return found;
     this.waiting?.found(null);
     return new Promise((resolve) => {
       const timer = setTimeout(() => {

@@ -11,6 +11,7 @@ test("times and amounts are short and have their unit", () => {
     [milliseconds(12_345), "12.3 s"],
     [span(null), "–"],
     [span(1.25), "1.3 s"],
+    [span(3), "3 s"],
     [span(59), "59 s"],
     [span(60), "1 min"],
     [span(3725), "1 h 2 min"],

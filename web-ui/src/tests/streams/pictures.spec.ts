@@ -55,7 +55,11 @@ function frame(sequence: number): FrameTracks {
 
 test("a picture finds the tracks of its own frame, whichever came first", async () => {
   const recent = new RecentTracks();
+  // Of a stream without tracks none are waited for.
+  expect(await recent.of(1, 100_000)).toBeNull();
+  expect(recent.come).toBe(false);
   recent.add(frame(1));
+  expect(recent.come).toBe(true);
   expect((await recent.of(1, 1000))?.sequence).toBe(1);
 
   const later = recent.of(2, 1000);
