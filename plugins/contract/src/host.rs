@@ -72,7 +72,8 @@ pub trait HostServices: Send + Sync {
     fn degraded(&self, degradation: Degradation);
     /// Clears the degradation of that code.
     fn recovered(&self, code: &str);
-    /// What this host's probes find about a requirement; `None` where it has no probes.
+    /// What this host's probes find about a requirement; `None` where it has no probes, as that of
+    /// a source or an output.
     fn check(&self, requirement: &Requirement) -> Option<Finding> {
         let _ = requirement;
         None
@@ -96,7 +97,7 @@ impl Host {
     /// then is given up, which counts as a fault.
     ///
     /// What it allocates is the instance's. Where that crosses the instance's `memory`, the thread
-    /// is asked to stop, and given up if it doesn't at once.
+    /// is asked to stop and given up, which is a fault as well.
     ///
     /// A panic in it is caught and is a fault of the plugin's, with the code `thread.panicked`.
     /// Sessions go on, but the thread is not started again, so the plugin is degraded until it is
@@ -179,7 +180,8 @@ impl Host {
     }
 
     /// Whether something is there that would be welcome and isn't required, as the host's probes
-    /// find; `None` where the host has no probes. It may take as long as a probe may.
+    /// find; `None` where the host has no probes, as that of a source or an output. It may take as
+    /// long as a probe may.
     pub fn check(&self, requirement: &Requirement) -> Option<Finding> {
         self.0.check(requirement)
     }
