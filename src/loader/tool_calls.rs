@@ -259,12 +259,22 @@ impl ToolPool {
                 }
                 Task::Run(name, job) => {
                     let open = name.as_ref().and_then(|name| sessions.remove(name));
-                    let kept = run(instance, seat, working, job, open, name.is_some());
+                    // Before the answer, so that sessions are idle in the order of their answers.
+                    let put_away = |session: CallSession| {
+                        if let Some(name) = &name {
+                            self.parts().queue.ran(name, true, Instant::now());
+                        }
+                        session
+                    };
+                    let keep = name.is_some();
+                    let kept = run(instance, seat, working, job, open, keep, put_away);
                     if seat.is_abandoned() {
                         break;
                     }
                     if let Some(name) = name {
-                        self.parts().queue.ran(&name, kept.is_some(), Instant::now());
+                        if kept.is_none() {
+                            self.parts().queue.closed(&name);
+                        }
                         sessions.extend(kept.map(|session| (name, session)));
                         self.changed.notify_all();
                         instance.wake();
@@ -342,7 +352,7 @@ impl PoolParts {
 }
 
 /// Runs a job, in the session that is `open` or in another, and answers it. Gives the session back
-/// where it is to be kept and can be.
+/// where it is to be kept and can be, which is `put_away` before the answer.
 fn run(
     instance: &Arc<PluginInstance>,
     seat: &WorkerSeat,
@@ -350,12 +360,14 @@ fn run(
     job: Job,
     open: Option<CallSession>,
     keep: bool,
+    put_away: impl FnOnce(CallSession) -> CallSession,
 ) -> Option<CallSession> {
     let Job { call, generation, reply } = job;
     let attached = instance.attach(&generation);
     if attached.is_none() {
+        let kept = open.map(put_away);
         reply.answer(Err(instance.not_ready()));
-        return open;
+        return kept;
     }
     let number = generation.number;
     *lock(working) = InWork { reply: Some(reply.clone()), attached, generation: number };
@@ -382,6 +394,7 @@ fn run(
         session => session,
     };
     *lock(working) = InWork::default();
+    let kept = kept.map(put_away);
     reply.answer(result);
     kept
 }
