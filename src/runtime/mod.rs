@@ -24,11 +24,12 @@ use crate::{
     api::{EventLog, PageFile, ResultFeed},
     config::Config,
     inspector::InspectorService,
+    lifecycle::Cause,
     loader::{
         Catalog, Clock, DependencyChecker, LastCrash, PluginRegistry, ProbeProgram, SystemClock,
     },
     outputs::OutputError,
-    sandbox::{Phase, Sandbox, SandboxLimits, install_panic_hook},
+    sandbox::{Sandbox, SandboxLimits, install_panic_hook},
     streams::{Listener, Stream, StreamError, StreamsRegistry},
     supervisor::{Crash, CrashKeeper, Supervisor},
 };
@@ -204,16 +205,16 @@ impl Runtime {
         let (keeper, crashes) = CrashKeeper::start(slots, folder).map_err(StartError::Thread)?;
         let alone = crashes.len() == 1;
         for crash in crashes {
-            // A live source waits for its next frame nearly all the time, so it is there whoever
-            // ends the process; that alone says nothing.
-            let suspect = alone || crash.phase != Phase::SourceNext;
+            // A live source waits for its next frame nearly all the time, and a plugin's thread
+            // may never end, so they are there whoever ends the process.
+            let suspect = alone || !crash.phase.is_lasting();
+            let quarantine = crash.quarantine().filter(|_| suspect);
             if let (_, Some(stream)) = publishing::owner(&crash.instance)
-                && suspect
+                && let Some(cause) = &quarantine
             {
-                self.leave_source_alone(stream, &crash);
+                self.leave_source_alone(stream, cause.clone());
             }
             if let Some(instance) = self.registry.find(&crash.instance) {
-                let quarantine = crash.quarantine();
                 let Crash { stream, generation, phase, in_a_row, panic, .. } = crash;
                 let crash = LastCrash { phase, stream, generation, in_a_row, panic };
                 instance.crashed_process(crash, quarantine);
@@ -224,8 +225,7 @@ impl Runtime {
     }
 
     /// A source that is to blame for the last processes' deaths is not opened in this one.
-    fn leave_source_alone(&self, stream: &str, crash: &Crash) {
-        let Some(cause) = crash.quarantine() else { return };
+    fn leave_source_alone(&self, stream: &str, cause: Cause) {
         let cause = cause.with_hint(
             "look at the log and the kernel's for why; restart Keepsight to try the source again",
         );

@@ -57,6 +57,12 @@ impl Phase {
         Self::Output,
     ];
 
+    /// Whether it runs at nearly any moment, whoever ends the process: that it did says little.
+    #[must_use]
+    pub const fn is_lasting(self) -> bool {
+        matches!(self, Self::Thread | Self::SourceNext)
+    }
+
     /// The name used in codes and logs, such as `init` or `source_open`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

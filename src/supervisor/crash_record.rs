@@ -65,6 +65,8 @@ impl CrashRecord {
             None if machine_restarted => Vec::new(),
             None => occupants.into_iter().map(ran).collect(),
         };
+        // Of an instance, what says most is what is told.
+        crashes.sort_by_key(|crash| crash.phase.is_lasting());
         let mut named = BTreeSet::new();
         crashes.retain(|crash| named.insert(crash.instance.clone()));
         if crashes.is_empty() {

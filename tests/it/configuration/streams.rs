@@ -74,6 +74,10 @@ fn another_source_is_opened_once_the_one_before_is_closed() {
         await_value(|| seen.opened().into(), |count| *count == opened);
         assert_eq!(two.open_count(), 1, "{line}");
     }
+    let limited = toml("source-two").replace("mode = \"every\"", "memory = \"64MiB\"");
+    site.check_reread(&limited, &["stream s rebuilt"]);
+    // Its limit shows once it is open.
+    site.await_stream("s", |stream| stream["memory"]["limit_bytes"] == 64 << 20);
     site.check_reread(&plugin("p", "resourced", ""), &["stream s removed"]);
     assert_eq!(two.open_count(), 0);
     site.await_state("p", "INITIALIZED");

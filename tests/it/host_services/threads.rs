@@ -174,5 +174,12 @@ fn a_thread_that_takes_too_much_memory_is_told_to_stop() {
         "[plugins.p]\nuse = \"scripted\"\nmemory = \"4MiB\"\nconfig = { script = \"threads-greedy\" }",
     );
     tellings.recv_timeout(LONGEST).unwrap();
-    drop(site);
+    // Its init may have been told too, if it was not over yet.
+    let own = |plugin: &Value| {
+        let faults = plugin["faults"].as_array().unwrap().clone();
+        faults.into_iter().find(|fault| fault["code"] == "thread.memory_exceeded")
+    };
+    let plugin = await_value(|| inspected(&site, "p"), |plugin| own(plugin).is_some());
+    let fault = own(&plugin).unwrap();
+    assert!(fault["reason"].as_str().unwrap().contains("\"greedy\""), "{fault:#}");
 }

@@ -6,7 +6,9 @@ use std::{
     os::unix::process::ExitStatusExt,
     path::Path,
     process::{Command, ExitStatus, Stdio},
-    sync::Arc,
+    sync::{Arc, LazyLock, mpsc},
+    thread,
+    time::Duration,
 };
 
 use keepsight::{
@@ -17,11 +19,11 @@ use keepsight::{
     runtime::{Runtime, RuntimeOptions},
     sandbox::{NOT_CONTAINED, Phase},
 };
-use keepsight_contract::{Pace, Response};
+use keepsight_contract::{Host, InitError, Pace, Response};
 use serde_json::json;
 
 use super::support::{BOUND, eventually};
-use crate::support::{Script, site};
+use crate::support::{Gate, Script, gate::LONGEST, site};
 
 /// In a child: how to die, and the state folder.
 const DEATH: &str = "KEEPSIGHT_TEST_DEATH";
@@ -29,7 +31,9 @@ const STATE: &str = "KEEPSIGHT_TEST_STATE";
 
 /// A process that runs a healthy instance and one that does what `death` says when it is called.
 fn start(state_dir: &Path, death: &'static str) -> Arc<Runtime> {
+    Script::default().init(move |host| own_thread(host, death, false)).named("bystander");
     Script::default()
+        .init(move |host| own_thread(host, death, true))
         .run(move |_, _| {
             die(death);
             Ok(Response::new())
@@ -73,7 +77,7 @@ const DEATHS: [(&str, End); 6] = [
 fn die(death: &str) {
     match death {
         "stack overflow" => assert!(overflow(1) > 0),
-        "abort" => std::process::abort(),
+        "abort" | BESIDE_THREADS => std::process::abort(),
         "segmentation fault" => {
             let id = std::process::id().to_string();
             // The standard library's own handler takes the first and steps aside; until it has,
@@ -91,6 +95,34 @@ fn die(death: &str) {
         "allocation failure" => drop(black_box(Vec::<u8>::with_capacity(isize::MAX as usize / 2))),
         _ => {}
     }
+}
+
+/// Both have a thread for as long as they live.
+const BESIDE_THREADS: &str = "abort beside threads";
+/// The culprit's own thread does it while nothing else runs.
+const IN_A_THREAD: &str = "abort in a thread";
+static EVERYBODY_IS_IDLE: LazyLock<Gate> = LazyLock::new(Gate::default);
+
+/// The thread that such a death wants; it runs when this returns.
+fn own_thread(host: &Host, death: &str, is_culprit: bool) -> Result<(), InitError> {
+    let aborts = match death {
+        BESIDE_THREADS => false,
+        IN_A_THREAD if is_culprit => true,
+        _ => return Ok(()),
+    };
+    let (began, begins) = mpsc::channel();
+    host.spawn("own", move |stop| {
+        began.send(()).unwrap();
+        if aborts {
+            EVERYBODY_IS_IDLE.wait();
+            std::process::abort();
+        }
+        while !stop.is_stopped() {
+            thread::park_timeout(Duration::from_millis(1));
+        }
+    })?;
+    begins.recv()?;
+    Ok(())
 }
 
 struct FallsToo;
@@ -119,6 +151,10 @@ fn report(runtime: &Runtime, plugin: &str) -> InstanceReport {
 fn be_a_child_that_dies() {
     let (Ok(death), Some(state)) = (std::env::var(DEATH), std::env::var_os(STATE)) else { return };
     let runtime = start(Path::new(&state), death.leak());
+    if std::env::var(DEATH).as_deref() == Ok(IN_A_THREAD) {
+        EVERYBODY_IS_IDLE.open();
+        thread::park_timeout(LONGEST);
+    }
     call(&runtime, "bystander");
     // Its session is closed after the answer; who dies while that runs is no bystander.
     eventually("the call's session ends", || {
@@ -239,4 +275,41 @@ fn a_process_that_ends_in_order_names_nobody() {
     let runtime = start(folder.path(), "no death");
     assert_eq!(report(&runtime, "culprit").last_crash, None);
     runtime.shut_down();
+}
+
+/// Two children die so; in what state the third process leaves the bystander and the culprit.
+#[track_caller]
+fn after_two_deaths(death: &'static str) -> [InstanceReport; 2] {
+    let folder = tempfile::tempdir().unwrap();
+    for _ in 0..2 {
+        assert_eq!(run_child(folder.path(), death).signal(), Some(6), "{death}");
+    }
+    let runtime = start(folder.path(), "no death");
+    let reports = ["bystander", "culprit"].map(|plugin| report(&runtime, plugin));
+    runtime.shut_down();
+    reports
+}
+
+/// A thread that a plugin keeps for good runs whoever ends the process.
+#[test]
+fn a_thread_that_was_not_alone_is_not_to_blame() {
+    be_a_child_that_dies();
+    let [bystander, culprit] = after_two_deaths(BESIDE_THREADS);
+    let crash = bystander.last_crash.expect("that it ran is told all the same");
+    assert_eq!((crash.phase, crash.in_a_row), (Phase::Thread, 2));
+    assert_eq!((bystander.state, bystander.quarantined), (LifecycleState::Initialized, false));
+
+    let crash = culprit.last_crash.unwrap();
+    assert_eq!((crash.phase, crash.in_a_row), (Phase::Run, 2), "its call counts, not its thread");
+    assert!(culprit.quarantined);
+}
+
+#[test]
+fn a_thread_that_was_alone_is_to_blame() {
+    be_a_child_that_dies();
+    let [bystander, culprit] = after_two_deaths(IN_A_THREAD);
+    assert_eq!((bystander.last_crash, bystander.quarantined), (None, false));
+    let crash = culprit.last_crash.unwrap();
+    assert_eq!((crash.phase, crash.in_a_row), (Phase::Thread, 2));
+    assert!(culprit.quarantined);
 }
