@@ -54,6 +54,8 @@ bench: setup ## measure everything that needs no GPU, each figure beside its bud
 	cargo bench --locked --bench sandbox --bench memory --bench http --bench frames
 	cargo bench --locked -p keepsight-video-tracker --bench preprocess --bench associate
 	cargo bench --locked -p keepsight-scene --bench scene
+	cargo bench --locked -p keepsight-contract --bench convert
+	cargo bench --locked -p keepsight-jpeg --bench decode
 
 gpu-bench: setup ## measure the kernels on this machine's GPU
 	cargo bench --locked -p keepsight-video-tracker --bench preprocess

@@ -52,7 +52,12 @@ fn fill_rgb_row(frame: &Frame, row: usize, target: &mut [u8]) {
     let source = &frame.pixels()[row * stride..];
     match frame.format() {
         PixelFormat::Yuyv => {
-            for (pair, rgb) in source.chunks_exact(4).zip(target.chunks_exact_mut(6)) {
+            let (blocks, rest) = source[..target.len() / 3 * 2].as_chunks::<YUYV_BLOCK>();
+            let (targets, target_rest) = target.as_chunks_mut::<RGB_BLOCK>();
+            for (block, rgb) in blocks.iter().zip(targets) {
+                *rgb = rgb_of_yuyv_block(block);
+            }
+            for (pair, rgb) in rest.chunks_exact(4).zip(target_rest.chunks_exact_mut(6)) {
                 rgb[..3].copy_from_slice(&rgb_of_yuv(pair[0], pair[1], pair[3]));
                 rgb[3..].copy_from_slice(&rgb_of_yuv(pair[2], pair[1], pair[3]));
             }
@@ -81,6 +86,41 @@ fn rgb_of_yuv(y: u8, u: u8, v: u8) -> [u8; 3] {
     let (u, v) = (i32::from(u) - 128, i32::from(v) - 128);
     [luma + 409 * v, luma - 100 * u - 208 * v, luma + 516 * u]
         .map(|channel| (channel >> 8).clamp(0, 255) as u8)
+}
+
+/// Pairs of pixels that are converted at once: one register of 16-bit numbers on any processor.
+const PAIRS: usize = 8;
+const YUYV_BLOCK: usize = PAIRS * 4;
+const RGB_BLOCK: usize = PAIRS * 6;
+
+/// [`rgb_of_yuv`] for [`PAIRS`] pairs, in a shape that the compiler makes vector instructions of.
+///
+/// The same sums to the last bit, in 16 bits: the whole multiples of 256 in the factors
+/// (298 = 256 + 42, 409 = 256 + 153, −208 = 48 − 256, 516 = 512 + 4) are added after the shift,
+/// and what is left stays within ±29,100.
+fn rgb_of_yuyv_block(block: &[u8; YUYV_BLOCK]) -> [u8; RGB_BLOCK] {
+    let (mut first, mut second) = ([[0; PAIRS]; 3], [[0; PAIRS]; 3]);
+    for (pair, yuyv) in block.as_chunks::<4>().0.iter().enumerate() {
+        let [y0, u, y1, v] = yuyv.map(i16::from);
+        let (u, v) = (u - 128, v - 128);
+        for (channels, y) in [(&mut first, y0 - 16), (&mut second, y1 - 16)] {
+            let fine = 42 * y + 128;
+            let red = y + v + ((fine + 153 * v) >> 8);
+            let green = y - v + ((fine - 100 * u + 48 * v) >> 8);
+            let blue = y + 2 * u + ((fine + 4 * u) >> 8);
+            channels[0][pair] = red.clamp(0, 255);
+            channels[1][pair] = green.clamp(0, 255);
+            channels[2][pair] = blue.clamp(0, 255);
+        }
+    }
+    let mut rgb = [0; RGB_BLOCK];
+    for (pair, rgb) in rgb.as_chunks_mut::<6>().0.iter_mut().enumerate() {
+        for channel in 0..3 {
+            rgb[channel] = first[channel][pair] as u8;
+            rgb[channel + 3] = second[channel][pair] as u8;
+        }
+    }
+    rgb
 }
 
 /// BT.601's weights 0.299, 0.587, 0.114, in 1/256ths.
@@ -115,6 +155,28 @@ mod tests {
         check_rgb(&gray, &[[255, 255, 255], [0, 0, 0]]);
         let nv12 = frame(PixelFormat::Nv12, FrameSize::new(1, 2), &[81, 0, 81, 0, 90, 240]);
         check_rgb(&nv12, &[[255, 0, 0], [255, 0, 0]]);
+    }
+
+    #[test]
+    fn blocks_of_yuyv_are_converted_to_the_last_bit() {
+        // Every pair of colour values, each with a step of brightness that meets both ends; the
+        // width leaves a rest behind its blocks.
+        let size = FrameSize::new(2 * (PAIRS as u32 * 3 + 1), 1);
+        for y in (0..=255_u8).step_by(15) {
+            for u in 0..=255 {
+                let row: Vec<u8> = (0..=255).flat_map(|v| [y, u, 255 - y, v]).collect();
+                for part in row.chunks(size.width as usize * 2) {
+                    let part_size = FrameSize::new(part.len() as u32 / 2, 1);
+                    let expected: Vec<u8> = part
+                        .chunks(4)
+                        .flat_map(|p| [rgb_of_yuv(p[0], p[1], p[3]), rgb_of_yuv(p[2], p[1], p[3])])
+                        .flatten()
+                        .collect();
+                    let rgb = frame(PixelFormat::Yuyv, part_size, part).to_rgb().unwrap();
+                    assert!(rgb.pixels() == expected, "y {y}, u {u}");
+                }
+            }
+        }
     }
 
     #[test]
