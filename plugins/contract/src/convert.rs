@@ -97,7 +97,7 @@ const RGB_BLOCK: usize = PAIRS * 6;
 ///
 /// The same sums to the last bit, in 16 bits: the whole multiples of 256 in the factors
 /// (298 = 256 + 42, 409 = 256 + 153, −208 = 48 − 256, 516 = 512 + 4) are added after the shift,
-/// and what is left stays within ±29,100.
+/// and what is left stays within ±29,600.
 fn rgb_of_yuyv_block(block: &[u8; YUYV_BLOCK]) -> [u8; RGB_BLOCK] {
     let (mut first, mut second) = ([[0; PAIRS]; 3], [[0; PAIRS]; 3]);
     for (pair, yuyv) in block.as_chunks::<4>().0.iter().enumerate() {

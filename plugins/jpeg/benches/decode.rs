@@ -11,7 +11,7 @@ use keepsight_jpeg::{JpegDecoder, Limits, Picture, decode_jpeg, encode};
 
 const SIZE: FrameSize = FrameSize::new(768, 576);
 
-/// Usual for cameras: about 100 KiB for a picture of this size.
+/// Usual for cameras: about 80 kB for a picture of this size.
 const QUALITY: u8 = 85;
 
 /// The scene's photograph of a street, at the size of the bench and with a camera's noise, which
