@@ -137,7 +137,7 @@ fn find(nodes: &[VideoNode], camera: &CameraName) -> Result<VideoNode, SourceErr
         [] => {
             let there: Vec<_> = nodes.iter().map(|node| node.stable_id.as_str()).collect();
             let hint = if there.is_empty() {
-                "no camera is plugged in".to_owned()
+                "no camera is plugged in; plug one in, and it is found by itself".to_owned()
             } else {
                 format!("there are {}; `keepsight cameras` tells more", there.join(", "))
             };
@@ -212,7 +212,8 @@ mod tests {
         }
         let error = find(&[], &CameraName::Number(0)).unwrap_err();
         assert_eq!(error.reason(), "there is no camera 0");
-        assert_eq!(error.hint_text(), "no camera is plugged in");
+        let hint = "no camera is plugged in; plug one in, and it is found by itself";
+        assert_eq!(error.hint_text(), hint);
     }
 
     #[test]
