@@ -25,7 +25,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::{
     bundled::BUNDLED,
-    loader::{Catalog, CatalogError},
+    loader::{Catalog, CatalogError, error_chain},
     sandbox,
 };
 
@@ -97,13 +97,7 @@ impl Failure {
 
     /// The error and its causes, as one line.
     fn of(status: ExitStatus, error: &dyn std::error::Error) -> Self {
-        let mut message = error.to_string();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            message.push_str(&format!(": {error}"));
-            cause = error.source();
-        }
-        Self { status, message }
+        Self { status, message: error_chain(error) }
     }
 }
 

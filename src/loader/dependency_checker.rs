@@ -10,7 +10,7 @@ use std::{
 use keepsight_contract::{Finding, PROBES, Probe, ProbeCheck, Requirement};
 use serde_json::Value;
 
-use super::{Clock, ProbeProgram, SystemClock, child_probe::SurveyError};
+use super::{Clock, ProbeProgram, SystemClock, child_probe::SurveyError, error_chain};
 use crate::sandbox::{Phase, RunFault, Sandbox, SandboxScope};
 
 /// Holds requirements against what is there, by the probes of this binary.
@@ -89,7 +89,7 @@ impl DependencyChecker {
         let probe = PROBES.iter().find(|probe| probe.kind == kind)?;
         match probe.check {
             ProbeCheck::ChildProcess { .. } => {
-                Some(self.look(probe.kind).map_err(|error| chain(&error)))
+                Some(self.look(probe.kind).map_err(|error| error_chain(&error)))
             }
             _ => None,
         }
@@ -149,7 +149,7 @@ impl DependencyChecker {
             Err(error) => Finding::unmet(
                 "dependency.probe_failed",
                 requirement.subject(),
-                format!("the process that looks for it gave no report: {}", chain(&error)),
+                format!("the process that looks for it gave no report: {}", error_chain(&error)),
                 format!("run `keepsight probe {kind}` to see what it does"),
             ),
         }
@@ -217,16 +217,6 @@ fn no_probe(requirement: &Requirement) -> Finding {
         ("this build can't check that", "build with a crate that registers a probe for it")
     };
     Finding::unmet("dependency.no_probe", requirement.subject(), reason, hint)
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    text
 }
 
 /// How long a child's report serves: one start of the process, not its life, so that an adapter

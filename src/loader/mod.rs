@@ -20,7 +20,9 @@ mod client_calls;
 mod clock;
 mod dependency_checker;
 mod generation;
+mod instance_calls;
 mod instance_host;
+mod instance_report;
 mod plugin_errors;
 mod plugin_instance;
 mod plugin_loader;
@@ -40,11 +42,10 @@ pub use clock::{Clock, SystemClock};
 pub use dependency_checker::DependencyChecker;
 pub use generation::Generation;
 pub use instance_host::{HostEvent, InstanceHost, MetricsSnapshot};
+pub use instance_report::{InstanceEvent, InstanceReport, LastCrash};
 pub use plugin_errors::{Fault, LoadError, ToolError};
-pub(crate) use plugin_errors::{because, call_error_code};
-pub use plugin_instance::{
-    Attachment, InstanceEvent, InstanceReport, LastCrash, PluginInstance, Readiness,
-};
+pub(crate) use plugin_errors::{because, call_error_code, error_chain};
+pub use plugin_instance::{Attachment, PluginInstance, Readiness};
 pub use plugin_registry::PluginRegistry;
 pub use plugin_spec::{ExplainConfig, InstanceLimits, InstanceSpec};
 pub use statistics::{RunStatistics, StatisticsSnapshot};

@@ -219,6 +219,17 @@ pub(crate) fn because(reason: Option<&str>, hint: Option<&str>) -> String {
     reason + &hint
 }
 
+/// The error and its causes, as one line joined by colons.
+pub(crate) fn error_chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    text
+}
+
 fn listed(names: &[String]) -> String {
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }

@@ -11,16 +11,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use keepsight_contract::{Degradation, Finding, Host, Manifest, PluginFunctions};
+use keepsight_contract::{Finding, Host, Manifest, PluginFunctions};
 
 use super::{
-    CatalogEntry, ClientCalls, Clock, DependencyChecker, Fault, Generation, HostEvent,
-    InstanceHost, InstanceSpec, RunStatistics, ToolCall, ToolError, ToolOutcome,
-    statistics::StatisticsSnapshot, tool_calls::ToolPool,
+    CatalogEntry, Clock, DependencyChecker, Fault, Generation, HostEvent, InstanceEvent,
+    InstanceHost, InstanceReport, InstanceSpec, LastCrash, RunStatistics, tool_calls::ToolPool,
 };
 use crate::{
     lifecycle::{Cause, LifecycleEvent, LifecycleManager, LifecycleState, Transition},
-    sandbox::{MemoryAccount, MemoryUse, Phase, RunFault, Sandbox, SandboxScope},
+    sandbox::{MemoryAccount, Phase, RunFault, Sandbox, SandboxScope},
 };
 
 /// One configured instance of a plugin: its life, its present generation, its counts.
@@ -37,9 +36,9 @@ pub struct PluginInstance {
     pub(super) checker: Arc<DependencyChecker>,
     pub(super) host: Arc<InstanceHost>,
     statistics: RunStatistics,
-    pool: Arc<ToolPool>,
+    pub(super) pool: Arc<ToolPool>,
     /// Pools of clients that have one of their own.
-    clients: Mutex<Vec<Weak<ToolPool>>>,
+    pub(super) clients: Mutex<Vec<Weak<ToolPool>>>,
     life: Mutex<Life>,
     changed: Condvar,
     changes: AtomicU64,
@@ -48,62 +47,14 @@ pub struct PluginInstance {
     events: mpsc::Sender<InstanceEvent>,
 }
 
-struct Life {
-    manager: LifecycleManager,
+pub(super) struct Life {
+    pub(super) manager: LifecycleManager,
     scope: SandboxScope,
     current: Option<Arc<Generation>>,
     quarantined: bool,
     findings: Vec<Finding>,
     faults: VecDeque<(Instant, Fault)>,
     last_crash: Option<LastCrash>,
-}
-
-/// That the process before died while an instance of this name ran.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LastCrash {
-    /// What ran.
-    pub phase: Phase,
-    /// The stream, where it ran for one.
-    pub stream: Option<String>,
-    /// Its generation in that process.
-    pub generation: u64,
-    /// Processes one after the other that died while it ran; 1 for the first.
-    pub in_a_row: u32,
-    /// The panic that ended that process, where one did: then it was this instance's.
-    pub panic: Option<String>,
-}
-
-/// What happened to an instance that a supervisor wants to know.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum InstanceEvent {
-    /// Loading ended, well or not: look at its state.
-    LoadEnded {
-        /// Name of the instance.
-        name: String,
-    },
-    /// A session ended by a fault; the instance lives.
-    SessionFaulted {
-        /// Name of the instance.
-        name: String,
-        /// Which generation's session it was.
-        generation: u64,
-        /// What happened.
-        fault: Fault,
-    },
-    /// A thread that works for an instance, and that nobody here started, panicked;
-    /// [`PluginInstance::take_stray_panic`] says how.
-    StrayPanic {
-        /// In which the thread was.
-        scope: SandboxScope,
-    },
-    /// The instance is FAILED, since nothing would succeed any more.
-    Broke {
-        /// Name of the instance.
-        name: String,
-    },
-    /// Nothing happened to an instance; whoever waits for events should look round.
-    LookRound,
 }
 
 /// Holds an instance RUNNING while a call runs or a stream is attached.
@@ -121,51 +72,6 @@ pub enum Readiness {
     Coming,
     /// Not before something changes: UNAVAILABLE or quarantined.
     Absent,
-}
-
-/// Everything about an instance at one moment.
-#[derive(Clone, Debug)]
-pub struct InstanceReport {
-    /// Its name.
-    pub name: String,
-    /// Id of the plugin.
-    pub plugin: String,
-    /// What the plugin is, if it is in this binary.
-    pub manifest: Option<Arc<Manifest>>,
-    /// Where it stands.
-    pub state: LifecycleState,
-    /// Why.
-    pub cause: Cause,
-    /// Since when.
-    pub since: Instant,
-    /// When init succeeded, while it is available.
-    pub initialized_at: Option<Instant>,
-    /// Counted from 1.
-    pub generation: u64,
-    /// The last transitions, oldest first.
-    pub history: Vec<Transition>,
-    /// Events that had no place in the lifecycle.
-    pub refused: u64,
-    /// Whether it is left alone after too many faults.
-    pub quarantined: bool,
-    /// How its runs went.
-    pub statistics: StatisticsSnapshot,
-    /// What works less well than it should.
-    pub degraded: Vec<Degradation>,
-    /// Each requirement's check.
-    pub findings: Vec<Finding>,
-    /// The last faults with their times, oldest first.
-    pub faults: Vec<(Instant, Fault)>,
-    /// Whether the process is not ready without it.
-    pub critical: bool,
-    /// How long it may be away before that counts.
-    pub grace: Duration,
-    /// What the present generation and its sessions have of memory; `None` where this binary's
-    /// allocator doesn't measure it.
-    pub memory: Option<MemoryUse>,
-    /// Whether it ran when the process before died. Others that ran then say so too: it need not
-    /// have been this one.
-    pub last_crash: Option<LastCrash>,
 }
 
 impl PluginInstance {
@@ -582,48 +488,6 @@ impl PluginInstance {
         }
     }
 
-    /// Runs a call by HTTP and waits for its answer.
-    ///
-    /// # Errors
-    /// [`ToolError`] says why there is none.
-    pub fn call_tool(self: &Arc<Self>, call: ToolCall) -> Result<ToolOutcome, ToolError> {
-        self.call_in(&self.pool, call)
-    }
-
-    /// Takes in a client that will call again and again.
-    pub fn client(self: &Arc<Self>) -> ClientCalls {
-        let pool = ToolPool::of_client();
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        clients.retain(|client| client.strong_count() > 0);
-        clients.push(Arc::downgrade(&pool));
-        ClientCalls::new(self.clone(), pool)
-    }
-
-    pub(super) fn call_in(
-        self: &Arc<Self>,
-        pool: &Arc<ToolPool>,
-        call: ToolCall,
-    ) -> Result<ToolOutcome, ToolError> {
-        if let Some(manifest) = self.manifest()
-            && manifest.find_tool(&call.tool).is_none()
-        {
-            return Err(ToolError::UnknownTool {
-                plugin: self.name.clone(),
-                tool: call.tool,
-                known: manifest.tools.iter().map(|tool| tool.id.clone()).collect(),
-            });
-        }
-        match self.readiness() {
-            Readiness::Ready(generation) => pool.call(self, generation, call),
-            _ => Err(self.not_ready()),
-        }
-    }
-
-    /// Calls that wait for a worker now.
-    pub fn calls_waiting(&self) -> usize {
-        self.pool.waiting_count()
-    }
-
     /// Asks everything of this instance to end; returns at once.
     pub fn ask_to_end(&self) {
         let ended = self.life().current.take();
@@ -642,19 +506,6 @@ impl PluginInstance {
         self.pools().iter().for_each(|pool| pool.join(end));
         let left = end.saturating_duration_since(Instant::now());
         self.join_threads(self.generation(), left);
-    }
-
-    /// The pools of all who call.
-    fn pools(&self) -> Vec<Arc<ToolPool>> {
-        let clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        let clients = clients.iter().filter_map(Weak::upgrade);
-        std::iter::once(self.pool.clone()).chain(clients).collect()
-    }
-
-    fn refuse_waiting(&self) {
-        for pool in self.pools() {
-            pool.refuse_waiting(|| self.not_ready());
-        }
     }
 
     /// Waits at most `limit` for the threads that generation `number` left; one that hasn't ended
@@ -697,24 +548,6 @@ impl PluginInstance {
     /// Has whoever waits for the instances' events look round.
     pub(crate) fn have_look_round(&self) {
         self.tell(InstanceEvent::LookRound);
-    }
-
-    pub(super) fn not_ready(&self) -> ToolError {
-        let life = self.life();
-        if self.is_retired() {
-            return ToolError::NotServing {
-                state: life.manager.state(),
-                reason: Some("it is no longer in the configuration".to_owned()),
-                hint: None,
-                retry_after: None,
-            };
-        }
-        ToolError::NotServing {
-            state: life.manager.state(),
-            reason: Some(life.manager.cause().reason.clone()),
-            hint: life.manager.cause().hint.clone(),
-            retry_after: None,
-        }
     }
 
     /// Notes what came of loading generation `number`.
@@ -798,8 +631,8 @@ impl PluginInstance {
     }
 
     /// What follows once a generation ended, without the lock: its drop is plugin code's business.
-    /// Its threads are asked to end as well; the next load waits for them, for here would wait who
-    /// noticed the end, such as the supervisor.
+    /// Its threads are its host's, which [`InstanceHost::end_generation`] asks to end; the next
+    /// load waits for them, for here would wait who noticed the end, such as the supervisor.
     fn let_go(&self, ended: Option<Arc<Generation>>) {
         if let Some(generation) = ended {
             generation.end();
@@ -816,7 +649,7 @@ impl PluginInstance {
         }
     }
 
-    fn life(&self) -> MutexGuard<'_, Life> {
+    pub(super) fn life(&self) -> MutexGuard<'_, Life> {
         self.life.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -19,7 +19,7 @@ use crate::{
     config::{Config, ConfigError, Settings},
     health::wall_time,
     inspector::{ConfigurationChange, RereadReport},
-    loader::Catalog,
+    loader::{Catalog, error_chain},
 };
 
 /// What a configuration changed.
@@ -197,7 +197,7 @@ impl Runtime {
     fn tell_outcome(&self, outcome: &Result<Reread, RereadError>) {
         let report = RereadReport {
             at: wall_time(Instant::now()),
-            refused: outcome.as_ref().err().map(chain),
+            refused: outcome.as_ref().err().map(|error| error_chain(error)),
             changes: outcome.as_ref().map(|reread| reread.changes.clone()).unwrap_or_default(),
             needs_restart: outcome
                 .as_ref()
@@ -283,17 +283,6 @@ fn event_data(report: &RereadReport) -> Map<String, Value> {
         }),
     };
     data.as_object().cloned().unwrap_or_default()
-}
-
-/// The error and its causes, joined by colons.
-fn chain(error: &RereadError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    text
 }
 
 /// Does `each` of `items` on threads of their own, and waits for all. Where there is no thread to
