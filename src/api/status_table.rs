@@ -26,11 +26,15 @@ impl ToolError {
             Self::QueueFull | Self::GivenUp { .. } => Some(SOON),
             _ => None,
         };
-        let detail = match self {
+        Reply::detail(self.status(), self.detail()).retry_after(retry_after)
+    }
+
+    /// The text that clients show.
+    pub(super) fn detail(&self) -> String {
+        match self {
             Self::UnknownPlugin { plugin } => format!("Plugin '{plugin}' not found"),
             _ => self.to_string(),
-        };
-        Reply::detail(self.status(), detail).retry_after(retry_after)
+        }
     }
 }
 

@@ -331,14 +331,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Socket<T> {
         let client = self.client.clone();
         spawn_blocking(move || {
             let id = frame.frame_id.clone();
-            match look(&*backend, client.as_deref(), &plugin, frame) {
-                Ok(text) => text,
-                Err(error) => {
-                    let reply = error.reply();
-                    let body: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
-                    failure(body["detail"].as_str().unwrap_or_default(), &id)
-                }
-            }
+            look(&*backend, client.as_deref(), &plugin, frame)
+                .unwrap_or_else(|error| failure(&error.detail(), &id))
         })
     }
 
@@ -407,8 +401,8 @@ fn look(
 
 fn failure(message: &str, frame_id: &Value) -> String {
     let payload = json!({ "error": message });
-    let (kind, id) = ("error", frame_id);
-    json!({ "type": kind, "message": message, "frame_id": id, "payload": payload }).to_string()
+    json!({ "type": "error", "message": message, "frame_id": frame_id, "payload": payload })
+        .to_string()
 }
 
 /// What a client offers and the server selects.
