@@ -290,6 +290,8 @@ fn stream() -> Value {
         ("reason", or_null("string")),
         ("hint", or_null("string")),
         ("since", time()),
+        ("last_error", or_null("string")),
+        ("last_error_at", or_null("string")),
         ("device", or_null("string")),
         ("format", or_null("string")),
         ("size", size),
@@ -300,6 +302,8 @@ fn stream() -> Value {
         ("frames_dropped", count()),
         ("last_frame_age_seconds", or_null("number")),
         ("reconnects", count()),
+        ("source_counters", json!({ "type": "object", "additionalProperties": count() })),
+        ("memory", or_null("object")),
         ("critical", boolean()),
         ("plugins", list(named("StreamPlugin"))),
     ])

@@ -1,5 +1,7 @@
 //! Streams and their newest tracks.
 
+use std::collections::BTreeMap;
+
 use hyper::StatusCode;
 use keepsight_contract::{FrameSize, PixelFormat, Tracks};
 use serde::Serialize;
@@ -21,6 +23,8 @@ struct StreamItem {
     reason: Option<String>,
     hint: Option<String>,
     since: String,
+    last_error: Option<String>,
+    last_error_at: Option<String>,
     device: Option<String>,
     format: Option<PixelFormat>,
     size: Option<SizeItem>,
@@ -31,6 +35,7 @@ struct StreamItem {
     frames_dropped: u64,
     last_frame_age_seconds: Option<f64>,
     reconnects: u64,
+    source_counters: BTreeMap<String, u64>,
     memory: Option<MemoryItem>,
     critical: bool,
     plugins: Vec<StreamPluginItem>,
@@ -150,6 +155,8 @@ impl From<StreamReport> for StreamItem {
             reason: report.reason,
             hint: report.hint,
             since: utc(report.since),
+            last_error: report.last_error,
+            last_error_at: report.last_error_at.map(utc),
             device: report.device,
             format: report.format,
             size: report.size.map(SizeItem::from),
@@ -160,6 +167,7 @@ impl From<StreamReport> for StreamItem {
             frames_dropped: report.frames_dropped,
             last_frame_age_seconds: report.last_frame_age.map(seconds),
             reconnects: report.reconnects,
+            source_counters: report.source_counters,
             memory: report.memory.map(MemoryItem::from),
             critical: report.critical,
             plugins: report.plugins.into_iter().map(StreamPluginItem::from).collect(),

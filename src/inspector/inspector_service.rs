@@ -105,7 +105,8 @@ impl InspectorService {
 
     /// Every stream, sorted by name.
     pub fn streams(&self) -> Vec<StreamReport> {
-        self.stream_reports().into_iter().map(|each| describe_stream(each, &*self.clock)).collect()
+        let streams = self.streams.get().map(|streams| streams.streams());
+        streams.into_iter().flatten().map(|each| describe_stream(&each, &*self.clock)).collect()
     }
 
     /// Every number of the process.
@@ -331,7 +332,8 @@ fn stream_metrics(stream: &Stream, now: Instant) -> StreamMetrics {
     }
 }
 
-fn describe_stream(report: streams::StreamReport, clock: &dyn Clock) -> StreamReport {
+fn describe_stream(stream: &Stream, clock: &dyn Clock) -> StreamReport {
+    let report = stream.report();
     let status = &report.status;
     let info = status.info.as_ref();
     StreamReport {
@@ -340,6 +342,8 @@ fn describe_stream(report: streams::StreamReport, clock: &dyn Clock) -> StreamRe
         reason: status.reason.clone(),
         hint: status.hint.clone(),
         since: clock.label(status.since),
+        last_error: status.last_trouble.as_ref().map(|trouble| trouble.reason.clone()),
+        last_error_at: status.last_trouble.as_ref().map(|trouble| clock.label(trouble.at)),
         device: info.map(|info| info.device.clone()),
         format: info.map(|info| info.format),
         size: info.map(|info| info.size),
@@ -353,6 +357,7 @@ fn describe_stream(report: streams::StreamReport, clock: &dyn Clock) -> StreamRe
         frames_dropped: report.feeds.iter().map(|feed| feed.dropped).sum(),
         last_frame_age: status.last_frame_age(clock.now()),
         reconnects: status.reconnects,
+        source_counters: stream.source_metrics().counters,
         memory: report.memory,
         critical: report.critical,
         plugins: report

@@ -84,11 +84,15 @@ pub struct StreamReport {
     pub hint: Option<String>,
     /// When it came into this state.
     pub since: SystemTime,
+    /// What was the matter last, though it may be over.
+    pub last_error: Option<String>,
+    /// When that was noticed last.
+    pub last_error_at: Option<SystemTime>,
     /// Name of the device, where there is one.
     pub device: Option<String>,
-    /// Format of its frames, once known.
+    /// Format of its newest frame, once known.
     pub format: Option<PixelFormat>,
-    /// Size of its frames, once known.
+    /// Size of its newest frame, once known.
     pub size: Option<FrameSize>,
     /// Frames a second, as measured.
     pub rate: Option<f64>,
@@ -104,6 +108,8 @@ pub struct StreamReport {
     pub last_frame_age: Option<Duration>,
     /// How often the source was opened again.
     pub reconnects: u64,
+    /// What the source counts itself, such as `frames_damaged`.
+    pub source_counters: BTreeMap<String, u64>,
     /// What its source has of memory, where that is measured.
     pub memory: Option<MemoryUse>,
     /// Whether the process is not ready without it.

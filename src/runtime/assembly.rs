@@ -101,6 +101,7 @@ impl Assembly {
                 Arc::new(move |stream, status| publishing::stream_change(&log, stream, status))
             },
         };
+        spec.check_wiring()?;
         let host = self.host(&publishing::source_host(name), config);
         Ok(Planned { spec, registration, host })
     }

@@ -3,7 +3,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use keepsight_contract::{Frame, Histogram, Manifest, Response};
+use keepsight_contract::{Frame, Histogram, Response};
 use serde_json::Value;
 
 use super::{LatestResult, Mailbox, MailboxMode, SessionState};
@@ -161,42 +161,5 @@ impl Feed {
 
     fn parts(&self) -> MutexGuard<'_, FeedParts> {
         self.parts.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// For each plugin of a stream, in its order: which earlier one it is to follow, if any. That is
-/// the last earlier one that produces something it consumes.
-pub(super) fn wiring(manifests: &[Option<Arc<Manifest>>]) -> Vec<Option<usize>> {
-    let follows = |index: usize| {
-        let consumed = &manifests[index].as_ref()?.consumes;
-        (0..index).rev().find(|earlier| {
-            let produced = manifests[*earlier].as_ref().map(|manifest| &manifest.produces);
-            produced.is_some_and(|produced| consumed.iter().any(|kind| produced.contains(kind)))
-        })
-    };
-    (0..manifests.len()).map(follows).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use keepsight_contract::OutputKind;
-
-    use super::*;
-
-    #[test]
-    fn a_plugin_follows_whoever_produces_what_it_consumes() {
-        let plugin = |consumes: &[OutputKind], produces: &[OutputKind]| {
-            let mut manifest = Manifest::new("x", "X", "1", "x");
-            manifest.consumes = consumes.to_vec();
-            manifest.produces = produces.to_vec();
-            Some(Arc::new(manifest))
-        };
-        let tracker = plugin(&[], &[OutputKind::Tracks]);
-        let stats = plugin(&[], &[OutputKind::Json]);
-        let zones = plugin(&[OutputKind::Tracks], &[OutputKind::Regions]);
-        let alarm = plugin(&[OutputKind::Regions], &[]);
-        let order = [tracker, stats, zones.clone(), alarm, None];
-        assert_eq!(wiring(&order), [None, None, Some(0), Some(2), None]);
-        assert_eq!(wiring(&[zones]), [None]);
     }
 }

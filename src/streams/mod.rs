@@ -26,10 +26,12 @@ mod stream;
 mod stream_spec;
 mod stream_status;
 mod streams_registry;
+mod wiring;
 
 pub use mailbox::{Mailbox, MailboxMode, Put, Taken};
 pub use results::{FrameOutcome, LatestResult, Listener, StatusListener};
 pub use stream::{FeedReport, Stream, StreamReport};
 pub use stream_spec::{FeedSpec, StreamLimits, StreamSpec};
-pub use stream_status::{SessionState, SourceState, StreamStatus};
+pub use stream_status::{SessionState, SourceState, SourceTrouble, StreamStatus};
 pub use streams_registry::{StreamError, StreamsRegistry};
+pub use wiring::WiringError;

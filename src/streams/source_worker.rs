@@ -220,10 +220,10 @@ fn bring(
         stillness.as_mut().and_then(|stillness| stillness.after(&frame, stream.clock.now()));
     let news = stream.update(|status, now| match still {
         Some(still) => {
-            status.count(now);
+            status.count(&frame, now);
             status.froze(still, now)
         }
-        None => status.frame(now),
+        None => status.frame(&frame, now),
     });
     match still {
         Some(_) if news => {
@@ -296,7 +296,7 @@ fn note_fault(stream: &StreamShared, fault: &RunFault) {
     tracing::warn!(stream = %stream.name, code, reason, "the source's code failed");
     stream.update(|status, now| {
         status.turn(SourceState::Reconnecting, now);
-        status.explain(code, reason, hint);
+        status.explain(code, reason, hint, now);
     });
 }
 
@@ -305,7 +305,7 @@ fn note_stall(stream: &StreamShared, quiet: Duration) {
     let fresh = stream.update(|status, now| {
         let fresh = status.state != SourceState::Stalled;
         status.turn(SourceState::Stalled, now);
-        status.explain(error.code(), error.reason().to_owned(), error.hint_text());
+        status.explain(error.code(), error.reason().to_owned(), error.hint_text(), now);
         fresh
     });
     if fresh {

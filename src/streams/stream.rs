@@ -12,9 +12,10 @@ use serde_json::Value;
 use super::{
     LatestResult, Listener, MailboxMode, SessionState, SourceState, StatusListener, StreamLimits,
     StreamSpec, StreamStatus,
-    feed::{Feed, wiring},
+    feed::Feed,
     session,
     source_worker::{self, Sequence},
+    wiring::wiring,
 };
 use crate::{
     lifecycle::Cause,
@@ -283,8 +284,9 @@ impl Stream {
     pub fn retire(&self, reason: &str) {
         let status = {
             let mut parts = self.0.parts();
-            parts.status.turn(SourceState::Ended, self.0.clock.now());
-            parts.status.explain("config.changed", reason.to_owned(), "");
+            let now = self.0.clock.now();
+            parts.status.turn(SourceState::Ended, now);
+            parts.status.explain("config.changed", reason.to_owned(), "", now);
             parts.stopped = true;
             parts.status.clone()
         };
@@ -385,7 +387,8 @@ impl StreamShared {
         tracing::error!(stream = %self.name, reason = %cause.reason, "the source is left alone");
         self.update(|status, now| {
             status.turn(SourceState::Failed, now);
-            status.explain(cause.code, cause.reason, cause.hint.as_deref().unwrap_or_default());
+            let hint = cause.hint.as_deref().unwrap_or_default();
+            status.explain(cause.code, cause.reason, hint, now);
         });
         self.source_ended();
     }

@@ -3,7 +3,7 @@ use std::{sync::Arc, time::Duration};
 use keepsight_contract::{CaptureWish, SourceUri};
 use serde_json::Value;
 
-use super::{MailboxMode, StatusListener};
+use super::{MailboxMode, StatusListener, StreamError, wiring::check_wiring};
 use crate::{
     lifecycle::Cause,
     loader::{BackoffPolicy, Clock, PluginInstance},
@@ -35,6 +35,22 @@ pub struct StreamSpec {
     pub clock: Arc<dyn Clock>,
     /// Told of each change of its source's state.
     pub on_change: StatusListener,
+}
+
+impl StreamSpec {
+    /// Whether each plugin gets what it works on, as the plugins are ordered.
+    ///
+    /// # Errors
+    /// [`StreamError::Wiring`] for the first that doesn't.
+    pub fn check_wiring(&self) -> Result<(), StreamError> {
+        let plugins: Vec<_> = self
+            .feeds
+            .iter()
+            .map(|feed| (feed.instance.name(), feed.instance.manifest().map(|it| &**it)))
+            .collect();
+        check_wiring(&plugins)
+            .map_err(|source| StreamError::Wiring { stream: self.name.clone(), source })
+    }
 }
 
 /// A plugin on a stream.

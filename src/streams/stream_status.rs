@@ -4,7 +4,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use keepsight_contract::{SourceError, SourceInfo};
+use keepsight_contract::{Frame, SourceError, SourceInfo};
 
 /// Where a stream's source stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +51,9 @@ pub struct StreamStatus {
     pub reason: Option<String>,
     /// What a person can do about it.
     pub hint: Option<String>,
-    /// What was opened last.
+    /// What was the matter last; over, unless `reason` says it too.
+    pub last_trouble: Option<SourceTrouble>,
+    /// What was opened last, with format and size of its newest frame.
     pub info: Option<SourceInfo>,
     /// Frames that came so far.
     pub frames_in: u64,
@@ -63,6 +65,17 @@ pub struct StreamStatus {
     recent: VecDeque<Instant>,
 }
 
+/// What was the matter with a source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceTrouble {
+    /// A stable code, such as `source.lost`.
+    pub code: Cow<'static, str>,
+    /// What was the matter.
+    pub reason: String,
+    /// When it was noticed last.
+    pub at: Instant,
+}
+
 impl StreamStatus {
     pub(super) fn new(now: Instant) -> Self {
         Self {
@@ -71,6 +84,7 @@ impl StreamStatus {
             code: None,
             reason: None,
             hint: None,
+            last_trouble: None,
             info: None,
             frames_in: 0,
             reconnects: 0,
@@ -92,10 +106,10 @@ impl StreamStatus {
         self.recent.clear();
     }
 
-    /// A frame came at `now` that was not frozen; says whether the source is live only from here
+    /// `frame` came at `now`, and was not frozen; says whether the source is live only from here
     /// on.
-    pub(super) fn frame(&mut self, now: Instant) -> bool {
-        self.count(now);
+    pub(super) fn frame(&mut self, frame: &Frame, now: Instant) -> bool {
+        self.count(frame, now);
         let awoke = self.state != SourceState::Live;
         if awoke {
             self.turn(SourceState::Live, now);
@@ -104,8 +118,11 @@ impl StreamStatus {
         awoke
     }
 
-    /// A frame came at `now`.
-    pub(super) fn count(&mut self, now: Instant) {
+    /// `frame` came at `now`.
+    pub(super) fn count(&mut self, frame: &Frame, now: Instant) {
+        if let Some(info) = &mut self.info {
+            (info.format, info.size) = (frame.format(), frame.size());
+        }
         self.frames_in += 1;
         self.last_frame_at = Some(now);
         if self.recent.len() == RATE_OVER {
@@ -125,6 +142,7 @@ impl StreamStatus {
             format!("the picture has not changed by a single byte for {seconds:.1} s"),
             "check the camera: its driver or its recorder repeats the last picture; a picture that \
              is meant to stand still takes a longer frozen_after",
+            now,
         );
         fresh
     }
@@ -141,13 +159,18 @@ impl StreamStatus {
         }
     }
 
+    /// Something is the matter, as was noticed at `now`.
     pub(super) fn explain(
         &mut self,
         code: impl Into<Cow<'static, str>>,
         reason: String,
         hint: &str,
+        now: Instant,
     ) {
-        self.code = Some(code.into());
+        let code = code.into();
+        self.last_trouble =
+            Some(SourceTrouble { code: code.clone(), reason: reason.clone(), at: now });
+        self.code = Some(code);
         self.reason = Some(reason);
         self.hint = (!hint.is_empty()).then(|| hint.to_owned());
     }
@@ -156,7 +179,7 @@ impl StreamStatus {
         let lasting = error.fault().is_lasting();
         let state = if lasting { SourceState::Failed } else { SourceState::Reconnecting };
         self.turn(state, now);
-        self.explain(error.code(), error.reason().to_owned(), error.hint_text());
+        self.explain(error.code(), error.reason().to_owned(), error.hint_text(), now);
     }
 
     /// How long ago the last frame came.
@@ -203,9 +226,29 @@ const RATE_OVER: usize = 64;
 
 #[cfg(test)]
 mod tests {
-    use keepsight_contract::SourceFault;
+    use keepsight_contract::{FrameSize, PixelFormat, SourceFault, testing};
 
     use super::*;
+
+    fn frame() -> Frame {
+        testing::frames::gray(4, 2, |_, _| 0)
+    }
+
+    #[test]
+    fn size_and_format_are_those_of_the_newest_frame() {
+        let mut status = StreamStatus::new(Instant::now());
+        status.opened(SourceInfo {
+            device: "a folder".to_owned(),
+            stable_id: None,
+            format: PixelFormat::Mjpeg,
+            size: FrameSize::new(64, 48),
+            rate: None,
+            live: false,
+        });
+        status.frame(&frame(), Instant::now());
+        let info = status.info.unwrap();
+        assert_eq!((info.format, info.size), (PixelFormat::Gray, FrameSize::new(4, 2)));
+    }
 
     #[test]
     fn the_rate_is_that_of_the_last_frames() {
@@ -213,7 +256,7 @@ mod tests {
         let mut status = StreamStatus::new(start);
         assert_eq!(status.measured_rate(), None);
         for index in 0..200 {
-            status.frame(start + Duration::from_millis(index * 40));
+            status.frame(&frame(), start + Duration::from_millis(index * 40));
         }
         let rate = status.measured_rate().unwrap();
         assert!((rate - 25.0).abs() < 1e-6, "{rate}");
@@ -229,23 +272,26 @@ mod tests {
         status.failed(&lost, start);
         assert_eq!(status.state, SourceState::Reconnecting);
         assert_eq!(status.code.as_deref(), Some("source.lost"));
-        assert!(status.frame(start + Duration::from_secs(1)));
-        assert!(!status.frame(start + Duration::from_secs(1)));
+        let later = start + Duration::from_secs(1);
+        assert!(status.frame(&frame(), later) && !status.frame(&frame(), later));
         assert_eq!((status.state, status.code, status.reason), (SourceState::Live, None, None));
+        let last = status.last_trouble.unwrap();
+        assert_eq!((&*last.code, &*last.reason, last.at), ("source.lost", "unplugged", start));
     }
 
     #[test]
     fn a_frozen_picture_is_news_once_and_ends_with_another() {
         let start = Instant::now();
         let mut status = StreamStatus::new(start);
-        status.frame(start);
+        status.frame(&frame(), start);
         let still = Duration::from_secs(12);
         assert!(status.froze(still, start + still));
         assert!(!status.froze(still * 2, start + still * 2));
         assert_eq!((status.state, status.since), (SourceState::Stalled, start + still));
         assert_eq!(status.code.as_deref(), Some("source.frozen"));
         assert!(status.reason.as_ref().unwrap().contains("24.0 s"), "{status:?}");
-        assert!(status.is_frozen() && status.frame(start + still * 3) && !status.is_frozen());
+        assert!(status.is_frozen() && status.frame(&frame(), start + still * 3));
+        assert!(!status.is_frozen());
         assert_eq!((status.state, status.hint), (SourceState::Live, None));
     }
 

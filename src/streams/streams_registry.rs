@@ -4,7 +4,7 @@ use std::{
     time::Duration,
 };
 
-use super::Stream;
+use super::{Stream, WiringError};
 
 /// The streams of this process, sorted by name. Clones share them; whoever asks has those of one
 /// moment, and no lock is held while they are looked at.
@@ -44,6 +44,14 @@ pub enum StreamError {
         plugin: String,
         /// What is wrong with them.
         reason: String,
+    },
+    /// A plugin would never get what it works on.
+    #[error("stream {stream:?}")]
+    Wiring {
+        /// The stream's name.
+        stream: String,
+        /// Which one, and why.
+        source: WiringError,
     },
 }
 

@@ -23,7 +23,8 @@ pub struct Manifest {
     pub tools: Vec<Tool>,
     /// Id of the tool that a stream runs on each frame.
     pub stream_tool: Option<String>,
-    /// Outputs of earlier plugins on the same stream that it wants to see; with none it is fed
+    /// Outputs of earlier plugins on the same stream that it works on. Where it names some, a
+    /// stream on which no plugin before it gives any of them is refused; with none it is fed
     /// beside the others.
     pub consumes: Vec<OutputKind>,
     /// Outputs that its stream tool gives.
@@ -87,7 +88,7 @@ impl Manifest {
         self
     }
 
-    /// Adds an output of earlier plugins that it wants to see.
+    /// Adds an output of earlier plugins that it works on.
     pub fn consumes(mut self, kind: OutputKind) -> Self {
         self.consumes.push(kind);
         self

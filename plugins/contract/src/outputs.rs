@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -33,6 +33,17 @@ pub enum OutputKind {
     Regions,
     /// [`JsonOutput`].
     Json,
+}
+
+impl fmt::Display for OutputKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Detections => "detections",
+            Self::Tracks => "tracks",
+            Self::Regions => "regions",
+            Self::Json => "json",
+        })
+    }
 }
 
 /// A type that an [`Output`] can hold.

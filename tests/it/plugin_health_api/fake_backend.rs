@@ -221,6 +221,8 @@ pub(super) fn stream(name: &str, state: StreamState) -> StreamReport {
         reason: None,
         hint: None,
         since: at(1000.0),
+        last_error: Some("it was unplugged".to_owned()),
+        last_error_at: Some(at(990.0)),
         device: Some("a generated scene".to_owned()),
         format: Some(PixelFormat::Yuyv),
         size: Some(FrameSize::new(64, 48)),
@@ -231,6 +233,7 @@ pub(super) fn stream(name: &str, state: StreamState) -> StreamReport {
         frames_dropped: 7,
         last_frame_age: Some(Duration::from_millis(40)),
         reconnects: 1,
+        source_counters: BTreeMap::from([("frames_damaged".to_owned(), 2)]),
         memory: None,
         critical: true,
         plugins: vec![StreamPluginReport {

@@ -45,6 +45,8 @@ fn streams_say_where_they_stand() {
           "frames_dropped": 7,
           "frames_in": 100,
           "hint": null,
+          "last_error": "it was unplugged",
+          "last_error_at": "1970-01-01T00:16:30.000Z",
           "last_frame_age_seconds": 0.04,
           "memory": null,
           "mode": "newest",
@@ -69,6 +71,9 @@ fn streams_say_where_they_stand() {
             "width": 64
           },
           "source": "scene:",
+          "source_counters": {
+            "frames_damaged": 2
+          },
           "state": "live"
         }"#]]
     .assert_eq(&serde_json::to_string_pretty(&list[0]).unwrap());

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use keepsight::runtime::StartError;
+use keepsight::{runtime::StartError, streams::StreamError};
 use keepsight_contract::{SourceFault, testing};
 use serde_json::json;
 
@@ -188,5 +188,31 @@ fn what_can_not_be_opened_by_this_build_refuses_the_start() {
         let error = Site::try_start(&toml, Vec::new()).err().expect(message);
         assert!(matches!(error, StartError::Stream(_)), "{error}");
         assert!(error.to_string().contains(message), "{error}");
+    }
+}
+
+#[test]
+fn plugins_that_would_never_get_what_they_work_on_refuse_the_start() {
+    for (order, message) in [
+        ("\"second\"", "works on json, which no other plugin of the stream gives"),
+        ("\"second\", \"first\"", "\"first\" gives behind it; name \"first\" first"),
+    ] {
+        let toml = format!(
+            "[plugins.first]
+             use = \"scripted\"
+             config = {{ script = \"\" }}
+             [plugins.second]
+             use = \"following\"
+             config = {{ script = \"\" }}
+             [streams.s]
+             source = \"test:x\"
+             plugins = [{order}]"
+        );
+        let error = Site::try_start(&toml, Vec::new()).err().expect(message);
+        assert_eq!(error.to_string(), "stream \"s\"");
+        let StartError::Stream(StreamError::Wiring { source, .. }) = error else {
+            panic!("{error}");
+        };
+        assert!(source.to_string().contains(message), "{source}");
     }
 }
