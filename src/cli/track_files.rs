@@ -211,14 +211,13 @@ impl Film {
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         let mut picture = Picture::from_frame(frame)?;
         overlay::draw_response(&mut picture, response);
-        let jpeg = encode(&picture, FILM_QUALITY)?;
-        if self.writer.is_none() {
-            let writer = AviWriter::create(&self.place.beside, picture.size(), self.rate)?;
-            self.writer = Some(writer);
-        }
-        if let Some(writer) = &mut self.writer {
-            writer.push(&jpeg)?;
-        }
+        let writer = match &mut self.writer {
+            Some(writer) => writer,
+            none => none.insert(AviWriter::create(&self.place.beside, picture.size(), self.rate)?),
+        };
+        // A film has one size, though the pictures of a folder may have several.
+        let jpeg = encode(&picture.fitted(writer.size()), FILM_QUALITY)?;
+        writer.push(&jpeg)?;
         Ok(())
     }
 }

@@ -36,14 +36,8 @@ impl Address {
     /// `Invalid` for an empty path, an unknown parameter or an unknown backend.
     pub(crate) fn parse(uri: &SourceUri) -> Result<Self, SourceError> {
         uri.expect_params(&["backend"])?;
-        let backend = match uri.param("backend") {
-            None | Some("native") => Backend::Native,
-            Some("nokhwa") => Backend::Nokhwa,
-            Some(other) => {
-                let reason = format!("backend={other} is neither native nor nokhwa");
-                return Err(SourceError::new(SourceFault::Invalid, reason));
-            }
-        };
+        let backends = [("native", Backend::Native), ("nokhwa", Backend::Nokhwa)];
+        let backend = uri.choice("backend", &backends)?.unwrap_or(Backend::Native);
         let camera = match uri.path() {
             "" => {
                 return Err(SourceError::new(SourceFault::Invalid, "camera: names no camera")

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use keepsight_contract::{
-    CaptureWish, FrameSize, Pace, SourceError, SourceFault, SourceUri, SourceUriError,
-    redact_passwords,
+    CaptureWish, FrameSize, Pace, SourceError, SourceFault, SourceUri, redact_passwords,
 };
 
 use crate::command_line;
@@ -54,7 +53,7 @@ impl Plan {
         let program = words.remove(0);
         Ok(Self {
             live: live(uri, wish, true)?,
-            repeat: flag(uri, "loop")?.unwrap_or(false),
+            repeat: uri.flag("loop")?.unwrap_or(false),
             rate: rate(uri)?,
             stall: stall(uri)?,
             label: redact_passwords(uri.path().trim()),
@@ -72,7 +71,7 @@ impl Plan {
         }
         let is_address = input.contains("://") && !input.starts_with("file:");
         let live = live(&uri, wish, is_address || input.starts_with("/dev/"))?;
-        let repeat = flag(&uri, "loop")?.unwrap_or(false);
+        let repeat = uri.flag("loop")?.unwrap_or(false);
         Self::ffmpeg(&uri, wish, input, live, repeat, &[])
     }
 
@@ -83,15 +82,11 @@ impl Plan {
             return Err(SourceError::new(SourceFault::Invalid, reason)
                 .hint("write rtsp://USER:PASSWORD@HOST/PATH, as the camera's manual has it"));
         }
-        let transport: &[&str] = match uri.param("transport") {
-            None => &["-rtsp_flags", "prefer_tcp"],
-            Some("tcp") => &["-rtsp_transport", "tcp"],
-            Some("udp") => &["-rtsp_transport", "udp"],
-            Some("http") => &["-rtsp_transport", "http"],
-            Some(_) => return Err(bad(&uri, "transport", "tcp, udp or http").into()),
-        };
+        let transports = ["tcp", "udp", "http"].map(|name| (name, ["-rtsp_transport", name]));
+        let transport = uri.choice("transport", &transports)?;
+        let transport = transport.unwrap_or(["-rtsp_flags", "prefer_tcp"]);
         let live = live(&uri, wish, true)?;
-        Self::ffmpeg(&uri, wish, input, live, false, transport)
+        Self::ffmpeg(&uri, wish, input, live, false, &transport)
     }
 
     /// An input that ffmpeg reads; `options` stand in front of it.
@@ -113,7 +108,7 @@ impl Plan {
         for (name, option) in [("hwaccel", "-hwaccel"), ("decoder", "-c:v")] {
             match uri.param(name) {
                 Some(value) if is_name(value) => add(&[option, value]),
-                Some(_) => return Err(bad(uri, name, "a name that ffmpeg knows").into()),
+                Some(_) => return Err(uri.bad_param(name, "a name that ffmpeg knows").into()),
                 None => {}
             }
         }
@@ -122,11 +117,8 @@ impl Plan {
         if let Some(rate) = rate(uri)?.or(wish.rate.filter(|rate| RATES.contains(rate))) {
             filters.push(format!("fps={rate}"));
         }
-        let size = uri.parsed_param::<FrameSize>("size", SIZE)?;
-        if size.is_some_and(|size| !size_fits(size)) {
-            return Err(bad(uri, "size", SIZE).into());
-        }
-        if let Some(size) = size.or(wish.size.filter(|size| size_fits(*size))) {
+        let size = uri.checked_param("size", SIZE, size_fits)?;
+        if let Some(size) = size.or(wish.size.filter(size_fits)) {
             filters.push(format!("scale={}:{}", size.width, size.height));
         }
         if !filters.is_empty() {
@@ -176,42 +168,18 @@ fn address(
 /// Unpaced, frames are worked on one after the other, whatever the source is: nothing is lost
 /// then, and its end is an end.
 fn live(uri: &SourceUri, wish: &CaptureWish, default: bool) -> Result<bool, SourceError> {
-    Ok(flag(uri, "live")?.unwrap_or(default) && wish.pace == Pace::Native)
-}
-
-fn flag(uri: &SourceUri, name: &str) -> Result<Option<bool>, SourceError> {
-    match uri.param(name) {
-        None => Ok(None),
-        Some("0" | "false") => Ok(Some(false)),
-        Some("1" | "true") => Ok(Some(true)),
-        Some(_) => Err(bad(uri, name, "0 or 1").into()),
-    }
+    Ok(uri.flag("live")?.unwrap_or(default) && wish.pace == Pace::Native)
 }
 
 fn rate(uri: &SourceUri) -> Result<Option<f64>, SourceError> {
-    let expected = "a rate of 0.001 to 1000";
-    let rate = uri.parsed_param::<f64>("fps", expected)?;
-    match rate.is_some_and(|rate| !RATES.contains(&rate)) {
-        true => Err(bad(uri, "fps", expected).into()),
-        false => Ok(rate),
-    }
+    let fits = |rate: &f64| RATES.contains(rate);
+    Ok(uri.checked_param("fps", "a rate of 0.001 to 1000", fits)?)
 }
 
 fn stall(uri: &SourceUri) -> Result<Duration, SourceError> {
-    let expected = "a number of seconds, 1 to 600";
-    let seconds = uri.parsed_param::<f64>("stall", expected)?.unwrap_or(10.0);
-    match (1.0..=600.0).contains(&seconds) {
-        true => Ok(Duration::from_secs_f64(seconds)),
-        false => Err(bad(uri, "stall", expected).into()),
-    }
-}
-
-fn bad(uri: &SourceUri, name: &str, expected: &str) -> SourceUriError {
-    SourceUriError::BadParam {
-        name: name.to_owned(),
-        value: uri.param(name).unwrap_or_default().to_owned(),
-        expected: expected.to_owned(),
-    }
+    let fits = |seconds: &f64| (1.0..=600.0).contains(seconds);
+    let seconds = uri.checked_param("stall", "a number of seconds, 1 to 600", fits)?;
+    Ok(seconds.map_or(STALL, Duration::from_secs_f64))
 }
 
 fn is_name(text: &str) -> bool {
@@ -219,7 +187,7 @@ fn is_name(text: &str) -> bool {
     !text.is_empty() && !text.starts_with('-') && text.chars().all(named)
 }
 
-fn size_fits(size: FrameSize) -> bool {
+fn size_fits(size: &FrameSize) -> bool {
     let sides = 16..=8192;
     sides.contains(&size.width) && sides.contains(&size.height) && size.width.is_multiple_of(2)
 }
@@ -241,6 +209,8 @@ pub(crate) const RTSP_PARAMS: &[&str] =
     &["fps", "stall", "size", "hwaccel", "decoder", "transport"];
 
 const RATES: std::ops::RangeInclusive<f64> = 0.001..=1000.0;
+/// For so long a program may write no picture where nothing is said.
+const STALL: Duration = Duration::from_secs(10);
 const SIZE: &str = "a size of 16x16 to 8192x8192 with an even width";
 
 #[cfg(test)]

@@ -139,7 +139,7 @@ impl Source for ProgramSource {
         };
         let sequence = self.round_start + upcoming.picture.number;
         let captured = if self.plan.live { upcoming.captured } else { self.due(sequence) };
-        if self.pace == Pace::Native && !self.plan.live && !wait_until(captured, call) {
+        if self.pace == Pace::Native && !self.plan.live && !call.wait_until(captured) {
             self.waiting = Some(upcoming);
             return Ok(SourceEvent::Pending);
         }
@@ -282,16 +282,6 @@ fn frame(picture: FilmPicture, sequence: u64, captured: Instant) -> Result<Frame
         frame = frame.decoder(Arc::new(JpegDecoder::default()));
     }
     frame.build().map_err(|error| SourceError::new(SourceFault::Failed, error.to_string()))
-}
-
-/// Sleeps until `due`, but not longer than one call may; whether it is due now.
-fn wait_until(due: Instant, call: &CallContext) -> bool {
-    let now = Instant::now();
-    if now < due {
-        let longest = WAIT_MAX.min(call.deadline().saturating_duration_since(now));
-        std::thread::sleep(longest.min(due - now));
-    }
-    Instant::now() >= due
 }
 
 /// Frames a second of a film where nobody says anything.

@@ -4,6 +4,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
+    thread,
     time::{Duration, Instant},
 };
 
@@ -66,6 +67,17 @@ impl CallContext {
         Ok(())
     }
 
+    /// Sleeps until `due`, but no longer than 200 ms or to the deadline, and says whether it is due
+    /// now. For a source whose frames have their time: it answers that there is none yet, and is
+    /// asked again, so that it can be stopped promptly.
+    pub fn wait_until(&self, due: Instant) -> bool {
+        let now = Instant::now();
+        if now < due {
+            thread::sleep((due - now).min(self.remaining()).min(WAIT_MAX));
+        }
+        Instant::now() >= due
+    }
+
     /// Bytes that the plugin instance, with all of its sessions, may still allocate; `None` says
     /// that the host doesn't measure it, or sets no limit. An instance that takes more is
     /// cancelled: see [`is_cancelled`](Self::is_cancelled).
@@ -85,5 +97,23 @@ impl CancelToken {
     /// Whether the call was cancelled.
     pub fn is_cancelled(&self) -> bool {
         self.0.load(Relaxed)
+    }
+}
+
+/// One wait within a call; a stream stops within a second.
+const WAIT_MAX: Duration = Duration::from_millis(200);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_ends_when_it_is_due_or_the_call_has_to() {
+        let hour = Duration::from_secs(3600);
+        let call = |limit| CallContext::new(Instant::now() + limit, CancelToken::default());
+        assert!(call(hour).wait_until(Instant::now()), "what is due is not waited for");
+        assert!(call(hour).wait_until(Instant::now() + Duration::from_millis(1)));
+        assert!(!call(hour).wait_until(Instant::now() + hour), "it doesn't sleep for an hour");
+        assert!(!call(Duration::ZERO).wait_until(Instant::now() + hour));
     }
 }

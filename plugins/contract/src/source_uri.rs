@@ -65,12 +65,65 @@ impl SourceUri {
         name: &str,
         expected: &str,
     ) -> Result<Option<T>, SourceUriError> {
+        self.checked_param(name, expected, |_| true)
+    }
+
+    /// The value of a parameter, read as a `T` that `fits`; `expected` names what it should be.
+    ///
+    /// # Errors
+    /// [`SourceUriError::BadParam`] when it can't be read, or doesn't fit.
+    pub fn checked_param<T: FromStr>(
+        &self,
+        name: &str,
+        expected: &str,
+        fits: impl FnOnce(&T) -> bool,
+    ) -> Result<Option<T>, SourceUriError> {
         let Some(value) = self.param(name) else { return Ok(None) };
-        value.parse().map(Some).map_err(|_| SourceUriError::BadParam {
+        let read = value.parse().ok().filter(fits);
+        read.map(Some).ok_or_else(|| self.bad_param(name, expected))
+    }
+
+    /// The value of a parameter that is 0 or 1.
+    ///
+    /// # Errors
+    /// [`SourceUriError::BadParam`] for anything else.
+    pub fn flag(&self, name: &str) -> Result<Option<bool>, SourceUriError> {
+        match self.param(name) {
+            None => Ok(None),
+            Some("0" | "false") => Ok(Some(false)),
+            Some("1" | "true") => Ok(Some(true)),
+            Some(_) => Err(self.bad_param(name, "0 or 1")),
+        }
+    }
+
+    /// What the value of a parameter stands for among `choices`.
+    ///
+    /// # Errors
+    /// [`SourceUriError::BadParam`], naming them all, for anything else.
+    pub fn choice<T: Copy>(
+        &self,
+        name: &str,
+        choices: &[(&str, T)],
+    ) -> Result<Option<T>, SourceUriError> {
+        let Some(value) = self.param(name) else { return Ok(None) };
+        if let Some((_, chosen)) = choices.iter().find(|(text, _)| *text == value) {
+            return Ok(Some(*chosen));
+        }
+        let texts: Vec<_> = choices.iter().map(|(text, _)| *text).collect();
+        let expected = match &texts[..] {
+            [all @ .., last] if !all.is_empty() => format!("{} or {last}", all.join(", ")),
+            one => one.concat(),
+        };
+        Err(self.bad_param(name, &expected))
+    }
+
+    /// That the value of a parameter is not what was `expected`.
+    pub fn bad_param(&self, name: &str, expected: &str) -> SourceUriError {
+        SourceUriError::BadParam {
             name: name.to_owned(),
-            value: value.to_owned(),
+            value: self.param(name).unwrap_or_default().to_owned(),
             expected: expected.to_owned(),
-        })
+        }
     }
 
     /// Refuses parameters that are not in `known`.
@@ -201,6 +254,17 @@ mod tests {
         assert!(matches!(error, SourceUriError::BadParam { .. }));
         assert_eq!(uri.parsed_param::<u32>("sed", "a number"), Ok(Some(1)));
         assert_eq!(uri.parsed_param::<u32>("none", "a number"), Ok(None));
+        let below_two = |uri: &SourceUri| uri.checked_param("n", "0 or 1", |n: &u32| *n < 2);
+        let asked = |text: &str| below_two(&text.parse().unwrap());
+        assert_eq!((asked("x:"), asked("x:?n=1")), (Ok(None), Ok(Some(1))));
+        assert_eq!(asked("x:?n=2").unwrap_err().to_string(), "n=2 is not 0 or 1");
+        let uri: SourceUri = "x:?a=1&b=false&c=yes".parse().unwrap();
+        assert_eq!((uri.flag("a"), uri.flag("b")), (Ok(Some(true)), Ok(Some(false))));
+        assert_eq!((uri.flag("c").is_err(), uri.flag("d")), (true, Ok(None)));
+        let choices = [("one", 1), ("two", 2), ("three", 3)];
+        let chosen = |text: &str| text.parse::<SourceUri>().unwrap().choice("n", &choices);
+        assert_eq!((chosen("x:?n=two"), chosen("x:")), (Ok(Some(2)), Ok(None)));
+        assert_eq!(chosen("x:?n=2").unwrap_err().to_string(), "n=2 is not one, two or three");
     }
 
     #[test]

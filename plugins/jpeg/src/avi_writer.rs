@@ -80,6 +80,11 @@ impl<W: Write + Seek> AviWriter<W> {
         Ok(())
     }
 
+    /// Width and height of its frames, in pixels.
+    pub fn size(&self) -> FrameSize {
+        self.size
+    }
+
     /// Frames written up to now.
     pub fn frames(&self) -> usize {
         self.index.len()

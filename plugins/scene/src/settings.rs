@@ -1,7 +1,7 @@
 //! What a scene's URI says.
 
 use keepsight_contract::{
-    CaptureWish, FrameSize, PixelFormat, SourceError, SourceUri, SourceUriError,
+    CaptureWish, FrameSize, PixelFormat, SourceError, SourceFault, SourceUri,
 };
 
 /// What to show, all of it checked.
@@ -72,88 +72,49 @@ impl Settings {
     pub(crate) fn of(uri: &SourceUri, wish: &CaptureWish) -> Result<Self, SourceError> {
         uri.expect_params(PARAMS)?;
         if !uri.path().is_empty() {
-            let hint = "parameters follow a question mark: scene:?targets=5";
-            return Err(invalid("scene:", uri.path(), "without a path").hint(hint));
+            let reason = format!("scene: shows no {:?}: it takes parameters alone", uri.path());
+            return Err(SourceError::new(SourceFault::Invalid, reason)
+                .hint("parameters follow a question mark: scene:?targets=5"));
         }
-        let size = ranged(uri, "size", SIZE, |size| size_fits(*size))?;
-        let rate = ranged(uri, "fps", RATE, |rate| rate_fits(*rate))?;
-        let format = match uri.param("format") {
-            None | Some("yuyv") => PixelFormat::Yuyv,
-            Some("rgb") => PixelFormat::Rgb,
-            Some(other) => return Err(invalid("format=", other, "yuyv or rgb")),
-        };
-        let figures = match uri.param("figures") {
-            None | Some("photographs") => Figures::Photographs,
-            Some("shapes") => Figures::Shapes,
-            Some("mixed") => Figures::Mixed,
-            Some(other) => {
-                return Err(invalid("figures=", other, "photographs, shapes or mixed"));
-            }
-        };
-        let background = match uri.param("background") {
-            None | Some("still") => Background::Still,
-            Some("moving") => Background::Moving,
-            Some(other) => return Err(invalid("background=", other, "still or moving")),
-        };
+        let format = [("yuyv", PixelFormat::Yuyv), ("rgb", PixelFormat::Rgb)];
+        let figures = [
+            ("photographs", Figures::Photographs),
+            ("shapes", Figures::Shapes),
+            ("mixed", Figures::Mixed),
+        ];
+        let background = [("still", Background::Still), ("moving", Background::Moving)];
         let number = |name: &str, most: f64, expected: &str| {
-            ranged(uri, name, expected, |value: &f64| (0.0..=most).contains(value))
-                .map(Option::unwrap_or_default)
+            uri.checked_param(name, expected, |value: &f64| (0.0..=most).contains(value))
         };
+        let size = uri.checked_param("size", SIZE, size_fits)?;
+        let rate = uri.checked_param("fps", RATE, rate_fits)?;
+        let targets = uri.checked_param("targets", "a number of 0 to 64", |count| *count <= 64)?;
+        let turn = number("turn", 180.0, "a number of degrees, 0 to 180")?.unwrap_or_default();
         Ok(Self {
-            figures,
-            background,
-            turn: number("turn", 180.0, "a number of degrees, 0 to 180")? / 360.0,
-            shake: number("shake", 64.0, "a number of pixels, 0 to 64")?,
-            light: number("light", 0.9, "a share of 0 to 0.9")?,
-            targets: ranged(uri, "targets", "a number of 0 to 64", |count| *count <= 64)?
-                .unwrap_or(5),
-            seed: ranged(uri, "seed", "a whole number", |_| true)?.unwrap_or(1),
-            size: size
-                .or(wish.size.filter(|size| size_fits(*size)))
-                .unwrap_or(FrameSize::new(640, 480)),
-            rate: rate.or(wish.rate.filter(|rate| rate_fits(*rate))).unwrap_or(30.0),
-            frames: ranged(uri, "frames", "a number of at least 1", |frames| *frames >= 1)?,
-            noise: ranged(uri, "noise", "a number of 0 to 50", |noise| {
-                (0.0..=50.0).contains(noise)
-            })?
-            .unwrap_or(2.0),
-            format,
+            targets: targets.unwrap_or(5),
+            seed: uri.parsed_param("seed", "a whole number")?.unwrap_or(1),
+            size: size.or(wish.size.filter(size_fits)).unwrap_or(FrameSize::new(640, 480)),
+            rate: rate.or(wish.rate.filter(rate_fits)).unwrap_or(30.0),
+            frames: uri.checked_param("frames", "a number of at least 1", |count| *count >= 1)?,
+            noise: number("noise", 50.0, "a number of 0 to 50")?.unwrap_or(2.0),
+            format: uri.choice("format", &format)?.unwrap_or(PixelFormat::Yuyv),
+            figures: uri.choice("figures", &figures)?.unwrap_or(Figures::Photographs),
+            turn: turn / 360.0,
+            background: uri.choice("background", &background)?.unwrap_or(Background::Still),
+            shake: number("shake", 64.0, "a number of pixels, 0 to 64")?.unwrap_or_default(),
+            light: number("light", 0.9, "a share of 0 to 0.9")?.unwrap_or_default(),
         })
     }
 }
 
-/// A parameter that is read as a `T` and lies where it should.
-fn ranged<T: std::str::FromStr>(
-    uri: &SourceUri,
-    name: &str,
-    expected: &str,
-    fits: impl Fn(&T) -> bool,
-) -> Result<Option<T>, SourceError> {
-    match uri.parsed_param::<T>(name, expected)? {
-        Some(value) if !fits(&value) => {
-            Err(invalid(&format!("{name}="), uri.param(name).unwrap_or_default(), expected))
-        }
-        value => Ok(value),
-    }
-}
-
-fn invalid(name: &str, value: &str, expected: &str) -> SourceError {
-    SourceUriError::BadParam {
-        name: name.trim_end_matches('=').to_owned(),
-        value: value.to_owned(),
-        expected: expected.to_owned(),
-    }
-    .into()
-}
-
-fn size_fits(size: FrameSize) -> bool {
+fn size_fits(size: &FrameSize) -> bool {
     (64..=4096).contains(&size.width)
         && (48..=4096).contains(&size.height)
         && size.width.is_multiple_of(2)
 }
 
-fn rate_fits(rate: f64) -> bool {
-    (0.1..=240.0).contains(&rate)
+fn rate_fits(rate: &f64) -> bool {
+    (0.1..=240.0).contains(rate)
 }
 
 const SIZE: &str = "a size of 64x48 to 4096x4096 with an even width";
@@ -161,8 +122,6 @@ const RATE: &str = "a rate of 0.1 to 240";
 
 #[cfg(test)]
 mod tests {
-    use keepsight_contract::SourceFault;
-
     use super::*;
 
     fn read(text: &str, wish: &CaptureWish) -> Result<Settings, SourceError> {

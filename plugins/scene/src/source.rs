@@ -81,26 +81,15 @@ impl SceneSource {
         self.started + Duration::from_secs_f64(sequence as f64 / self.settings.rate)
     }
 
-    /// Sleeps until the next frame is due, but not longer than one call may; whether it is due
-    /// now. Live, frames that are a whole frame late are skipped, as a camera loses them.
+    /// Waits until the next frame is due, not longer than one call may; whether it is due now. Live, frames that are a whole frame late are skipped, as a camera loses them.
     fn wait_until_due(&mut self, call: &CallContext) -> bool {
-        let now = Instant::now();
-        let due = self.due(self.next_sequence);
-        if now >= due {
-            if self.is_live() {
-                let passed = (now - self.started).as_secs_f64() * self.settings.rate;
-                self.next_sequence = self.next_sequence.max(passed as u64);
-            }
-            return true;
+        if self.is_live() {
+            let passed = self.started.elapsed().as_secs_f64() * self.settings.rate;
+            self.next_sequence = self.next_sequence.max(passed as u64);
         }
-        let longest = WAIT_MAX.min(call.deadline().saturating_duration_since(now));
-        std::thread::sleep(longest.min(due - now));
-        Instant::now() >= due
+        call.wait_until(self.due(self.next_sequence))
     }
 }
-
-/// A call returns within a quarter of a second, so that a stop is obeyed promptly.
-const WAIT_MAX: Duration = Duration::from_millis(200);
 
 #[cfg(test)]
 mod tests {

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::FileError;
 use crate::film::{Content, PICTURE_BYTES_MAX, StoredPicture};
+use crate::settings::rate_fits;
 
 /// Reads the frames of an AVI film one after the other.
 pub(crate) struct AviReader<R = BufReader<File>> {
@@ -157,7 +158,7 @@ impl<R: Read + Seek> AviReader<R> {
             index: self.streams,
             is_video: bytes.starts_with(b"vids"),
             codec: [bytes[4], bytes[5], bytes[6], bytes[7]],
-            rate: Some(rate / scale).filter(|rate| (0.001..=1000.0).contains(rate)),
+            rate: Some(rate / scale).filter(rate_fits),
         });
         self.streams += 1;
         if self.streams > STREAMS_MAX {

@@ -27,8 +27,6 @@ pub(crate) enum FileError {
     Film { path: PathBuf, source: FilmError },
     #[error("{origin} is {bytes} bytes large; pictures of up to {most} are read")]
     PictureBytes { origin: String, bytes: u64, most: u64 },
-    #[error("{origin} is {found}, the first picture is {first}")]
-    Differs { origin: String, found: String, first: String },
     #[error("{path} ends in the middle of a chunk that begins at byte {offset}", path = path.display())]
     Truncated { path: PathBuf, offset: u64 },
     #[error("{path} is damaged at byte {offset}: {reason}", path = path.display())]
@@ -75,9 +73,6 @@ impl From<FileError> for SourceError {
             }
             FileError::NoPictures { .. } => {
                 (SourceFault::Invalid, "name the folder that holds the .jpg or .png files")
-            }
-            FileError::Differs { .. } => {
-                (SourceFault::Invalid, "all pictures of one source have one size and format")
             }
             FileError::Truncated { .. } => {
                 (SourceFault::Invalid, "what comes before that byte was read; copy the file again")

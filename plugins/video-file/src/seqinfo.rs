@@ -2,6 +2,8 @@
 
 use std::path::{Component, Path};
 
+use crate::settings::rate_fits;
+
 /// What is used of `seqinfo.ini`.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct SeqInfo {
@@ -32,7 +34,7 @@ impl SeqInfo {
                     info.folder = value.trim_end_matches('/').to_owned();
                 }
                 "framerate" => {
-                    let rate = value.parse().ok().filter(|rate| (0.001..=1000.0).contains(rate));
+                    let rate = value.parse().ok().filter(rate_fits);
                     let rate = rate.ok_or(format!("frameRate={value} is not a rate"))?;
                     info.rate = Some(rate);
                 }

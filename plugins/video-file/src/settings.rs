@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use keepsight_contract::{SourceError, SourceFault, SourceUri, SourceUriError};
+use keepsight_contract::{SourceError, SourceFault, SourceUri};
 
 /// What to read and how, all of it checked.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,24 +27,19 @@ impl Settings {
             return Err(SourceError::new(SourceFault::Invalid, "file: names no file")
                 .hint("write file:PATH"));
         }
-        let bad = |name: &str, expected: &str| SourceUriError::BadParam {
-            name: name.to_owned(),
-            value: uri.param(name).unwrap_or_default().to_owned(),
-            expected: expected.to_owned(),
-        };
-        let repeat = match uri.param("loop") {
-            None | Some("0" | "false") => false,
-            Some("1" | "true") => true,
-            Some(_) => return Err(bad("loop", "0 or 1").into()),
-        };
+        let repeat = uri.flag("loop")?.unwrap_or(false);
         let unpaced = uri.param("fps") == Some("max");
-        let expected = "a rate of 0.001 to 1000, or max";
-        let rate = if unpaced { None } else { uri.parsed_param::<f64>("fps", expected)? };
-        if rate.is_some_and(|rate| !(0.001..=1000.0).contains(&rate)) {
-            return Err(bad("fps", expected).into());
-        }
+        let rate = match unpaced {
+            true => None,
+            false => uri.checked_param("fps", "a rate of 0.001 to 1000, or max", rate_fits)?,
+        };
         Ok(Self { path: uri.path().into(), repeat, rate, unpaced })
     }
+}
+
+/// Whether films can have that rate, in frames a second.
+pub(crate) fn rate_fits(rate: &f64) -> bool {
+    (0.001..=1000.0).contains(rate)
 }
 
 /// The parameters that a URI may have.

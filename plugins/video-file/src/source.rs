@@ -9,12 +9,11 @@ use keepsight_contract::{
     SourceUri, register_source,
 };
 use keepsight_jpeg::{JpegDecoder, Limits, PictureFormat, decode_png, inspect_jpeg};
-
 use serde_json::json;
 
 use crate::error::FileError;
 use crate::film::{Content, Film, StoredPicture};
-use crate::settings::Settings;
+use crate::settings::{Settings, rate_fits};
 
 /// Pictures or a film from files; see the crate's text for its URI.
 ///
@@ -27,6 +26,7 @@ pub struct FileSource {
     /// What was wrong with the first of the pictures that were left out before the last one read.
     damage: Option<FileError>,
     film: Film,
+    /// Those of the first picture; others may have another.
     format: PixelFormat,
     size: FrameSize,
     rate: f64,
@@ -88,7 +88,7 @@ impl Source for FileSource {
                 return Err(source.damage.take().unwrap_or(none).into());
             }
         };
-        let wished = wish.rate.filter(|rate| (0.001..=1000.0).contains(rate));
+        let wished = wish.rate.filter(rate_fits);
         source.rate = source.settings.rate.or(source.film.rate()).or(wished).unwrap_or(RATE);
         (source.format, source.size) = (picture.format, picture.size);
         source.next_sequence = sequence + 1;
@@ -116,7 +116,7 @@ impl Source for FileSource {
             },
         };
         let due = self.due(upcoming.sequence);
-        if self.pace == Pace::Native && !wait_until(due, call) {
+        if self.pace == Pace::Native && !call.wait_until(due) {
             self.waiting = Some(upcoming);
             return Ok(SourceEvent::Pending);
         }
@@ -141,17 +141,6 @@ impl FileSource {
         }
         let Some((picture, number)) = read else { return Ok(None) };
         let sequence = self.round_start + number;
-        if (picture.size, picture.format) != (self.size, self.format) {
-            let described = |size, format| match format {
-                PixelFormat::Mjpeg => format!("a JPEG of {size}"),
-                _ => format!("a picture of {size}"),
-            };
-            return Err(FileError::Differs {
-                found: described(picture.size, picture.format),
-                first: described(self.size, self.format),
-                origin: picture.origin,
-            });
-        }
         self.next_sequence = sequence + 1;
         Ok(Some(Upcoming { picture, sequence, restarts }))
     }
@@ -242,22 +231,10 @@ fn check(stored: StoredPicture) -> Result<Checked, FileError> {
     }
 }
 
-/// Sleeps until `due`, but not longer than one call may; whether it is due now.
-fn wait_until(due: Instant, call: &CallContext) -> bool {
-    let now = Instant::now();
-    if now < due {
-        let longest = WAIT_MAX.min(call.deadline().saturating_duration_since(now));
-        std::thread::sleep(longest.min(due - now));
-    }
-    Instant::now() >= due
-}
-
 /// So many damaged pictures one after the other are no film any more.
 const DAMAGED_IN_A_ROW_MAX: u32 = 100;
 /// Frames a second where nobody says anything.
 const RATE: f64 = 30.0;
-/// A call returns within a quarter of a second, so that a stop is obeyed promptly.
-const WAIT_MAX: Duration = Duration::from_millis(200);
 
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fs};
 
 use keepsight_contract::testing::frames;
-use keepsight_jpeg::{decode_picture, encode_frame};
+use keepsight_jpeg::{Picture, decode_picture, encode_frame};
 use serde_json::Value;
 
 use super::support::Place;
@@ -98,14 +98,7 @@ fn the_film_shows_every_frame_and_can_be_tracked_in_turn() {
     assert_eq!((&film[..4], &film[8..12]), (&b"RIFF"[..], &b"AVI "[..]));
     let length = u32::from_le_bytes(film[4..8].try_into().unwrap());
     assert_eq!(length as usize + 8, film.len(), "the header tells the length");
-    let movie = film.windows(4).position(|window| window == b"movi").unwrap() + 4;
-    let mut at = movie;
-    let mut pictures = Vec::new();
-    while &film[at..at + 4] == b"00dc" {
-        let length = u32::from_le_bytes(film[at + 4..at + 8].try_into().unwrap()) as usize;
-        pictures.push(decode_picture(&film[at + 8..at + 8 + length]).unwrap());
-        at += 8 + length.next_multiple_of(2);
-    }
+    let pictures = pictures_of(&film);
     assert_eq!(pictures.len(), 3);
     for picture in &pictures {
         assert_eq!((picture.width(), picture.height()), (320, 240));
@@ -142,6 +135,21 @@ fn a_folder_of_pictures_is_tracked_and_a_damaged_one_among_them_told() {
     };
     assert_eq!(numbers(std::str::from_utf8(&whole).unwrap()), [1, 2, 3]);
     assert_eq!(numbers(&rest), [1, 3], "numbers stay those of the pictures");
+}
+
+#[test]
+fn pictures_of_several_sizes_are_tracked_and_shown_in_the_size_of_the_first() {
+    let place = Place::new();
+    let folder = place.path().join("pictures");
+    fs::create_dir(&folder).unwrap();
+    for (name, width, height) in [("1.jpg", 64, 48), ("2.jpg", 48, 64), ("3.jpg", 128, 32)] {
+        let gray = frames::gray(width, height, |x, y| (x * 5 + y) as u8);
+        fs::write(folder.join(name), encode_frame(&gray, 90).unwrap()).unwrap();
+    }
+    place.run(&["track", "pictures", "--overlay", "out.avi"]).check(0, &["3 frames"]);
+    let film = pictures_of(&read(&place, "out.avi"));
+    let sizes: Vec<_> = film.iter().map(|picture| picture.size().to_string()).collect();
+    assert_eq!(sizes, ["64x48"; 3]);
 }
 
 #[test]
@@ -218,6 +226,18 @@ fn a_place_that_can_not_be_written_to_is_named_and_nothing_is_left_behind() {
     ended.check(1, &["cannot write the film nowhere/o.avi", "No such file"]);
     assert_eq!(place.names(), ["o.txt"], "what was begun is gone");
     assert_eq!(read(&place, "o.txt"), b"what was there before");
+}
+
+/// The pictures of a film in AVI.
+fn pictures_of(film: &[u8]) -> Vec<Picture> {
+    let mut at = film.windows(4).position(|window| window == b"movi").unwrap() + 4;
+    let mut pictures = Vec::new();
+    while &film[at..at + 4] == b"00dc" {
+        let length = u32::from_le_bytes(film[at + 4..at + 8].try_into().unwrap()) as usize;
+        pictures.push(decode_picture(&film[at + 8..at + 8 + length]).unwrap());
+        at += 8 + length.next_multiple_of(2);
+    }
+    pictures
 }
 
 fn read(place: &Place, name: &str) -> Vec<u8> {
