@@ -29,17 +29,17 @@ help: ## list the commands
 run: setup ## track the generated scene and serve health on http://127.0.0.1:8787 (ARGS="--source camera:0")
 	cargo run --release --locked -- run $(ARGS)
 
-# Written by the test of that name, whose own output cargo keeps to itself.
-CONTAINED := $(or $(CARGO_TARGET_DIR),target)/tmp/contained-faults.txt
+# Written by the tests of those names, whose own output cargo keeps to itself.
+SUMMARIES := $(addprefix $(or $(CARGO_TARGET_DIR),target)/tmp/,each-source.txt contained-faults.txt)
 
 test: setup-tests ## check and test everything that needs neither camera, GPU nor data
 	cargo fmt --all --check
 	web-ui/check.sh
 	cargo clippy --workspace --all-targets --locked -- --deny warnings
 	cargo test --locked -p keepsight --no-default-features
-	rm -f $(CONTAINED)
+	rm -f $(SUMMARIES)
 	cargo test --workspace --locked
-	@cat $(CONTAINED)
+	@cat $(SUMMARIES)
 
 features: setup ## check the build with no feature, the default ones, each alone, and all
 	tests/features.sh

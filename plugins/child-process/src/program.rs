@@ -200,3 +200,7 @@ const PIPE_BYTES: usize = 1 << 20;
 /// A stream stops within a second: half of it is for a program that wants to end in order.
 const ASKED_WITHIN: Duration = Duration::from_millis(400);
 const KILLED_WITHIN: Duration = Duration::from_millis(250);
+const _: () = assert!(
+    ASKED_WITHIN.as_millis() + 2 * KILLED_WITHIN.as_millis() <= 900,
+    "a stream waits no longer for its source"
+);

@@ -1,14 +1,11 @@
 //! Sources that are other programs.
 
 use std::{
-    fs,
-    path::Path,
-    process::{Child, Command, Stdio},
-    thread,
+    fs, thread,
     time::{Duration, Instant},
 };
 
-use super::support::Place;
+use super::{network_camera::NetworkCamera, support::Place};
 
 /// However slow the machine is.
 const LONGEST: Duration = Duration::from_secs(60);
@@ -44,12 +41,14 @@ fn all_end(processes: &[String]) {
     }
 }
 
-/// Runs a source that is a shell with a child of its own, ends Keepsight by `signal`, and sees
-/// whether something is left.
-fn leaves_nothing(signal: &str) {
+/// Runs a source that is a shell with a child of its own, which first does `begin`; ends Keepsight
+/// by `signal`, and sees whether something is left.
+fn leaves_nothing(begin: &str, signal: &str) {
     let place = Place::new();
-    let script = r#"sleep 600 & echo $$ $! >pids; printf "YUV4MPEG2 W2 H2 F9:1 Cmono\n"
-        while printf "FRAME\n1234"; do sleep 0.1; done"#;
+    let script = format!(
+        r#"{begin} sleep 600 & echo $$ $! >pids; printf "YUV4MPEG2 W2 H2 F9:1 Cmono\n"
+        while printf "FRAME\n1234"; do sleep 0.1; done; while :; do sleep 600; done"#
+    );
     place.write("keepsight.toml", &stream_of(&format!("exec:sh -c '{script}'")));
     let serving = place.serve(&[]);
     serving.await_get("/v1/streams/cam", |stream| stream["state"] == "live");
@@ -59,17 +58,36 @@ fn leaves_nothing(signal: &str) {
     assert!(started.iter().all(|process| group.contains(&(*process).to_owned())), "{group:?}");
     assert!(group.len() > started.len(), "who ends them when we can't: {group:?}");
     serving.signal(signal);
+    if signal == "TERM" {
+        let ended = serving.ended();
+        ended.check(0, &[]);
+        assert!(!ended.err.contains("in time"), "the source is closed within its second: {ended}");
+        assert!(!runs(started[0]), "it outlives us");
+    }
     all_end(&group);
 }
 
+/// What a program does that means to live on.
+const STUBBORN: &str = r#"trap "" TERM HUP INT PIPE;"#;
+
 #[test]
 fn a_program_ends_with_us() {
-    leaves_nothing("TERM");
+    leaves_nothing("", "TERM");
 }
 
 #[test]
 fn a_program_ends_even_if_we_are_killed() {
-    leaves_nothing("KILL");
+    leaves_nothing("", "KILL");
+}
+
+#[test]
+fn a_program_that_will_not_end_is_ended_with_us_and_holds_nothing_up() {
+    leaves_nothing(STUBBORN, "TERM");
+}
+
+#[test]
+fn a_program_that_will_not_end_is_ended_even_if_we_are_killed() {
+    leaves_nothing(STUBBORN, "KILL");
 }
 
 #[test]
@@ -104,60 +122,14 @@ fn an_absent_program_is_a_finding_with_its_remedy() {
     assert_ne!(ended.code, Some(0), "{ended}");
 }
 
-/// GStreamer's RTSP server with a picture for whoever asks; ended when it is dropped.
-struct Camera(Child);
-
-impl Camera {
-    /// Starts one at `port`, or a free one; its port.
-    fn start(port: u16) -> (Self, u16) {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rtsp-camera.py");
-        let mut child = Command::new("/usr/bin/python3")
-            .arg(script)
-            .arg(port.to_string())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        let mut out = std::io::BufReader::new(child.stdout.take().unwrap());
-        std::io::BufRead::read_line(&mut out, &mut line).unwrap();
-        let camera = Self(child);
-        (camera, line.trim().parse().expect("the server says its port"))
-    }
-
-    /// Why there can't be one, if so.
-    fn lacking() -> Option<&'static str> {
-        let works = |program: &str, arguments: &[&str]| {
-            let mut command = Command::new(program);
-            command.args(arguments).stdout(Stdio::null()).stderr(Stdio::null());
-            command.status().is_ok_and(|status| status.success())
-        };
-        if !works("ffmpeg", &["-version"]) {
-            return Some("ffmpeg is not installed");
-        }
-        let import = "import gi; gi.require_version('GstRtspServer', '1.0'); \
-                      from gi.repository import Gst, GstRtspServer; Gst.init(None); \
-                      assert all(Gst.ElementFactory.find(name) for name in \
-                      ('videotestsrc', 'jpegenc', 'rtpjpegpay'))";
-        (!works("/usr/bin/python3", &["-c", import]))
-            .then_some("GStreamer's RTSP server is not installed; make rtsp-test installs it")
-    }
-}
-
-impl Drop for Camera {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 #[test]
 fn a_network_camera_that_is_switched_off_and_on_comes_back() {
-    if let Some(reason) = Camera::lacking() {
+    if let Some(reason) = NetworkCamera::lacking() {
         assert!(std::env::var_os("KEEPSIGHT_TEST_RTSP").is_none(), "{reason}");
         eprintln!("a_network_camera_that_is_switched_off_and_on_comes_back: skipped, {reason}");
         return;
     }
-    let (camera, port) = Camera::start(0);
+    let (camera, port) = NetworkCamera::start(0);
     let place = Place::new();
     place.write("keepsight.toml", &stream_of(&format!("rtsp://127.0.0.1:{port}/cam")));
     let serving = place.serve(&[]);
@@ -177,7 +149,7 @@ fn a_network_camera_that_is_switched_off_and_on_comes_back() {
     assert!(lost["reason"].as_str().unwrap().contains("Connection refused"), "{lost}");
     assert!(lost["hint"].as_str().unwrap().contains("camera"), "{lost}");
 
-    let (_camera, _) = Camera::start(port);
+    let (_camera, _) = NetworkCamera::start(port);
     let back = live(before);
     assert!(back["reconnects"].as_u64() > Some(0), "{back}");
     serving.signal("TERM");
