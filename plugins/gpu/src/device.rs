@@ -1,4 +1,5 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{self, TryRecvError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -20,11 +21,12 @@ pub struct Device {
     queue: wgpu::Queue,
     adapter: Arc<AdapterSummary>,
     faults: FaultRecord,
+    buffers_made: Arc<AtomicU64>,
 }
 
 impl Device {
-    /// Opens a device, with wgpu's downlevel default limits, on the most
-    /// suitable adapter that `choice` permits.
+    /// Opens a device, with wgpu's downlevel default limits and timestamps
+    /// where it has them, on the most suitable adapter that `choice` permits.
     ///
     /// # Errors
     /// [`GpuError`] says which adapters there are and why none was taken.
@@ -33,6 +35,7 @@ impl Device {
         let summary = AdapterSummary::of(&adapter);
         let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor {
             label: Some("keepsight"),
+            required_features: adapter.features() & wgpu::Features::TIMESTAMP_QUERY,
             required_limits: wgpu::Limits::downlevel_defaults(),
             ..wgpu::DeviceDescriptor::default()
         }))
@@ -50,7 +53,8 @@ impl Device {
                 faults.note(GpuFault::Lost { message: format!("{reason:?}: {message}") });
             }
         });
-        Ok(Self { device, queue, adapter: Arc::new(summary), faults })
+        let buffers_made = Arc::default();
+        Ok(Self { device, queue, adapter: Arc::new(summary), faults, buffers_made })
     }
 
     /// The device, for creating resources and commands.
@@ -69,6 +73,58 @@ impl Device {
         &self.adapter
     }
 
+    /// Makes a buffer of `bytes` bytes, rounded up to whole words. It is counted,
+    /// see [`buffers_made`](Self::buffers_made).
+    pub fn buffer(&self, label: &str, bytes: usize, usage: wgpu::BufferUsages) -> wgpu::Buffer {
+        self.made(label, bytes, usage, false)
+    }
+
+    /// The same, mapped for writing from the beginning.
+    pub fn mapped_buffer(
+        &self,
+        label: &str,
+        bytes: usize,
+        usage: wgpu::BufferUsages,
+    ) -> wgpu::Buffer {
+        self.made(label, bytes, usage, true)
+    }
+
+    fn made(
+        &self,
+        label: &str,
+        bytes: usize,
+        usage: wgpu::BufferUsages,
+        mapped_at_creation: bool,
+    ) -> wgpu::Buffer {
+        self.buffers_made.fetch_add(1, Relaxed);
+        let size = (bytes as u64).next_multiple_of(wgpu::COPY_BUFFER_ALIGNMENT);
+        let label = Some(label);
+        self.device.create_buffer(&wgpu::BufferDescriptor {
+            label,
+            size,
+            usage,
+            mapped_at_creation,
+        })
+    }
+
+    /// How many buffers were made here: a session that has warmed up makes no
+    /// more.
+    pub fn buffers_made(&self) -> u64 {
+        self.buffers_made.load(Relaxed)
+    }
+
+    /// Whether the device can say when its work began and ended.
+    pub fn has_timestamps(&self) -> bool {
+        self.device.features().contains(wgpu::Features::TIMESTAMP_QUERY)
+    }
+
+    /// Lets what is done take effect, such as buffers that are mapped now,
+    /// without waiting.
+    pub fn tick(&self) {
+        // What is wrong is recorded, and the next to ask for health hears it.
+        let _ = self.poll(wgpu::PollType::Poll);
+    }
+
     /// Whether the device may be used any more.
     ///
     /// # Errors
@@ -82,7 +138,7 @@ impl Device {
         }
         // On a lost device commands are first refused as invalid; the news of
         // the loss itself comes with the next poll.
-        let _ = self.poll(wgpu::PollType::Poll);
+        self.tick();
         self.faults.first().map_or(Ok(()), Err)
     }
 
