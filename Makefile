@@ -52,13 +52,13 @@ bench: setup ## measure everything that needs no GPU, each figure beside its bud
 	CARGO_TARGET_DIR=target/smallest cargo build --release --locked --no-default-features --features scene,frame-stats
 	benches/start-up.sh target/smallest/release/keepsight target/release/keepsight
 	cargo bench --locked --bench sandbox --bench memory --bench http --bench frames
-	cargo bench --locked -p keepsight-video-tracker --bench preprocess --bench associate
+	cargo bench --locked -p keepsight-video-tracker --bench preprocess --bench detect --bench associate
 	cargo bench --locked -p keepsight-scene --bench scene
 	cargo bench --locked -p keepsight-contract --bench convert
 	cargo bench --locked -p keepsight-jpeg --bench decode
 
 gpu-bench: setup ## measure the kernels on this machine's GPU
-	cargo bench --locked -p keepsight-video-tracker --bench preprocess
+	cargo bench --locked -p keepsight-video-tracker --bench preprocess --bench detect
 
 # Freed memory goes back to the system at once, so that what is resident is what is held.
 soak: setup ## let everything go wrong at random for MINUTES=n, and hold what is counted against what was asked (SEED=n repeats a run)

@@ -1,5 +1,4 @@
-//! From a captured frame to a model's input, on the CPU and on the GPU, and one
-//! run of the bundled detector on 1 and 2 threads.
+//! From a captured frame to a model's input, on the CPU and on the GPU.
 //!
 //! `preprocess/*` approximates what a session does for each detection: YUYV as
 //! cameras give it, letterboxed to 416 × 416. The GPU's figure is the whole way:
@@ -9,12 +8,10 @@
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use keepsight_contract::testing::RecordingHost;
 use keepsight_contract::{Frame, FrameSize, PixelBuffer, PixelFormat};
 use keepsight_gpu::{AdapterChoice, Device};
-use keepsight_video_tracker::detect::{DetectOptions, DetectScratch, Detector, ModelFile};
 use keepsight_video_tracker::preprocess::{
-    ColorOrder, CpuPreprocess, GpuPreprocess, ModelInput, Padding, Preprocessor,
+    ColorOrder, CpuPreprocess, GpuPreprocess, ModelInput, Padding,
 };
 
 const INPUT: ModelInput = ModelInput {
@@ -67,25 +64,5 @@ fn preprocess(criterion: &mut Criterion) {
     }
 }
 
-fn detect(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("detect");
-    group.sample_size(20);
-    let frame = yuyv(SIZES[0]);
-    let scope = RecordingHost::new().host().scope();
-    for threads in [1, 2] {
-        let detector =
-            Detector::load(ModelFile::bundled(), threads, &scope).expect("it is the bundled one");
-        let mut preprocessor = Preprocessor::cpu(detector.input());
-        let (mut scratch, options) = (DetectScratch::default(), DetectOptions::default());
-        group.bench_function(format!("ssdlite/{threads} threads"), |bencher| {
-            bencher.iter(|| {
-                detector
-                    .detect(&mut scratch, &mut preprocessor, &frame, &options, deadline())
-                    .expect("the model was tried at load")
-            });
-        });
-    }
-}
-
-criterion_group!(benches, preprocess, detect);
+criterion_group!(benches, preprocess);
 criterion_main!(benches);

@@ -1,7 +1,7 @@
 //! What any file must keep to that is read here; `fuzz/` calls it, and so do the tests.
 
 use crate::{
-    detect::{ModelDescription, outline_of},
+    detect::{ModelDescription, outline_of, try_plan},
     mot_text::{MotTextError, read_camera_motions, read_detections, write_track},
 };
 
@@ -53,6 +53,15 @@ pub fn check_onnx_outline(input: &[u8]) {
     assert_eq!(outline_of(&[input, input].concat()), Ok(()));
 }
 
+/// A model is planned or refused; what is planned is within its bounds, and runs.
+pub fn check_onnx_plan(input: &[u8]) {
+    let steps = match try_plan(input, 10_000_000) {
+        Err(error) => return assert!(!error.to_string().is_empty()),
+        Ok(steps) => steps,
+    };
+    assert!(steps <= 32_768, "{steps} steps");
+}
+
 /// A description that can be read describes a model that could be.
 pub fn check_model_description(input: &[u8]) {
     let Ok(text) = str::from_utf8(input) else { return };
@@ -84,6 +93,11 @@ mod tests {
     #[test]
     fn outlines_hold() {
         try_variations(format!("{SEEDS}onnx_outline"), 5_000, check_onnx_outline);
+    }
+
+    #[test]
+    fn plans_hold() {
+        try_variations(format!("{SEEDS}onnx_plan"), 5_000, check_onnx_plan);
     }
 
     #[test]

@@ -7,9 +7,11 @@ use super::description::{Family, ModelDescription};
 use super::model_error::ModelError;
 use super::model_file::ModelFile;
 use super::network::Network;
+use super::path::DetectPath;
+use super::ssd::best;
 use super::suppress::{Candidate, suppress};
 use super::{ssd, yolox};
-use crate::preprocess::{ModelInput, Placement, PreprocessError, Preprocessor};
+use crate::preprocess::{ModelInput, Placement, PreprocessError};
 
 /// A detector, ready to run; shared by all sessions.
 pub struct Detector {
@@ -98,8 +100,8 @@ impl Detector {
     /// Detects what is in `frame`, the most confident first; boxes are in
     /// pixels of the frame and inside of it, `class_id` is the model's column.
     ///
-    /// `preprocessor` fits frames into [`input`](Self::input); what it waits for
-    /// ends at `deadline`. The network itself can't be interrupted.
+    /// What `path` waits for ends at `deadline`. On the CPU the network itself
+    /// can't be interrupted.
     ///
     /// # Errors
     /// [`DetectError`]; after a
@@ -107,25 +109,36 @@ impl Detector {
     pub fn detect(
         &self,
         scratch: &mut DetectScratch,
-        preprocessor: &mut Preprocessor,
+        path: &mut DetectPath,
         frame: &Frame,
         options: &DetectOptions,
         deadline: Instant,
     ) -> Result<Vec<Detection>, DetectError> {
-        scratch.tensor.resize(self.input().elements(), 0.0);
         let began = Instant::now();
-        let placement = preprocessor.run(frame, deadline, &mut scratch.tensor)?;
-        let prepared = Instant::now();
-        let outputs = self
-            .network
-            .run(&scratch.tensor)
-            .map_err(|failure| DetectError::Network { reason: failure.to_string() })?;
-
-        let ran = Instant::now();
-
-        let candidates = &mut scratch.candidates;
+        let DetectScratch { tensor, candidates, .. } = scratch;
         candidates.clear();
-        self.decode(&outputs, &placement, options, candidates);
+        let (prepared, ran) = match path {
+            DetectPath::Engine(preprocessor) => {
+                tensor.resize(self.input().elements(), 0.0);
+                let placement = preprocessor.run(frame, deadline, tensor)?;
+                let prepared = Instant::now();
+                let outputs = self
+                    .network
+                    .run(tensor)
+                    .map_err(|failure| DetectError::Network { reason: failure.to_string() })?;
+                let ran = Instant::now();
+                self.decode(&outputs, &placement, options, candidates);
+                (prepared, ran)
+            }
+            #[cfg(feature = "gpu")]
+            DetectPath::Gpu(gpu) => {
+                let placement = gpu.run(frame, deadline)?;
+                let ran = Instant::now();
+                self.decode_best(gpu.outputs(), &placement, options, candidates);
+                // In one submission: what took how long there, only the device knows.
+                (began, ran)
+            }
+        };
         suppress(candidates, options.overlap_max, options.detections_max);
         let found = candidates.iter().filter_map(|candidate| self.detection(candidate)).collect();
         scratch.times = DetectTimes {
@@ -144,22 +157,57 @@ impl Detector {
         candidates: &mut Vec<Candidate>,
     ) {
         let (input, columns) = (self.input(), self.description.class_columns());
-        let wanted = |class: usize| {
-            self.description.class(class).is_some()
-                && (options.classes.is_empty()
-                    || options.classes.iter().any(|wanted| *wanted as usize == class))
-        };
+        let wanted = |class| self.is_wanted(class, options);
         let confidence_min = options.confidence_min;
         match (self.description.family(), outputs) {
             (Family::Ssd, [boxes, scores]) => {
-                let outputs = [&boxes[..], &scores[..]];
-                ssd::decode(outputs, columns, input, placement, confidence_min, wanted, candidates);
+                let best = |row| best(&scores[row * columns..][..columns], 0.0);
+                ssd::decode(boxes, best, input, placement, confidence_min, wanted, candidates);
             }
             (Family::Yolox, [rows]) => {
-                yolox::decode(rows, columns, input, placement, confidence_min, wanted, candidates);
+                let row = |row| &rows[row * (5 + columns)..][..5 + columns];
+                let best = |i| best(&row(i)[5..], 0.0);
+                let numbers = |i| *row(i).first_chunk().expect("a row begins with five numbers");
+                yolox::decode(numbers, best, input, placement, confidence_min, wanted, candidates);
             }
             _ => unreachable!("the outputs were checked at load"),
         }
+    }
+
+    /// From the numbers of each box, and the place and the value of its best score.
+    #[cfg(feature = "gpu")]
+    fn decode_best(
+        &self,
+        [boxes, best]: [&[f32]; 2],
+        placement: &Placement,
+        options: &DetectOptions,
+        candidates: &mut Vec<Candidate>,
+    ) {
+        let input = self.input();
+        let wanted = |class| self.is_wanted(class, options);
+        let confidence_min = options.confidence_min;
+        let (best, _) = best.as_chunks::<2>();
+        let best = |row: usize| {
+            let [class, score] = best[row];
+            // The place is −1 where no score is a number.
+            (class >= 0.0 && score >= 0.0).then_some((class as usize, score.min(1.0)))
+        };
+        match self.description.family() {
+            Family::Ssd => {
+                ssd::decode(boxes, best, input, placement, confidence_min, wanted, candidates);
+            }
+            Family::Yolox => {
+                let (boxes, _) = boxes.as_chunks::<5>();
+                let numbers = |row: usize| boxes[row];
+                yolox::decode(numbers, best, input, placement, confidence_min, wanted, candidates);
+            }
+        }
+    }
+
+    fn is_wanted(&self, class: usize, options: &DetectOptions) -> bool {
+        self.description.class(class).is_some()
+            && (options.classes.is_empty()
+                || options.classes.iter().any(|wanted| *wanted as usize == class))
     }
 
     fn detection(&self, candidate: &Candidate) -> Option<Detection> {

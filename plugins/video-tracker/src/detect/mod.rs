@@ -1,5 +1,5 @@
 //! What is in a picture, and where: a convolutional detector read from an ONNX
-//! file and run on the CPU.
+//! file and run on the CPU or on a GPU.
 //!
 //! A model is two files: the ONNX file and a small TOML beside it, the
 //! [`ModelDescription`], which says how pictures go in and boxes come out. Two
@@ -7,16 +7,21 @@
 //! [`ModelError`] at load, which ends with a trial run; what loads, runs.
 //!
 //! A [`Detector`] is shared by all sessions of an instance and runs on threads
-//! of its own; what one session needs is in its [`DetectScratch`].
+//! of its own; what one session needs is in its [`DetectScratch`] and its
+//! [`DetectPath`], which is the CPU's or a GPU's; [`choose`] says which is
+//! better here.
 
 #[cfg(feature = "bundled-model")]
 mod bundled;
 mod description;
 mod detector;
+#[cfg(any(feature = "gpu", test, fuzzing))]
+mod executor;
 mod model_error;
 mod model_file;
 mod network;
-mod onnx_outline;
+mod onnx;
+mod path;
 mod pool;
 mod ssd;
 mod suppress;
@@ -24,10 +29,20 @@ mod yolox;
 
 pub use description::{Family, ModelDescription};
 pub use detector::{DetectError, DetectOptions, DetectScratch, DetectTimes, Detector};
+#[cfg(any(feature = "gpu", test, fuzzing))]
+pub use executor::PlanError;
+#[cfg(any(test, fuzzing))]
+pub(crate) use executor::try_plan;
 pub use model_error::ModelError;
 pub use model_file::ModelFile;
 #[cfg(any(test, fuzzing))]
-pub(crate) use onnx_outline::check as outline_of;
+pub(crate) use onnx::outline_of;
+#[cfg(feature = "gpu")]
+pub use path::GpuDetect;
+pub use path::{
+    Choice, ChoiceError, DetectPath, GpuOffer, GpuPolicy, GpuWish, SessionPath, SharedPath, Work,
+    choose,
+};
 
 #[cfg(test)]
 mod onnx_fixture;

@@ -42,6 +42,15 @@ impl ModelFile {
         Ok(Self { path: path.to_owned(), bytes: Cow::Owned(bytes), description })
     }
 
+    /// A model that is no file; the description lacks its hash.
+    #[cfg(all(test, feature = "gpu"))]
+    pub(super) fn of(bytes: Vec<u8>, description: &str) -> Self {
+        let sha256 = hexadecimal(&Sha256::digest(&bytes));
+        let description =
+            ModelDescription::parse(&format!("sha256 = {sha256:?}\n{description}")).unwrap();
+        Self { path: PathBuf::from("model.onnx"), bytes: Cow::Owned(bytes), description }
+    }
+
     /// How the model is to be used.
     pub fn description(&self) -> &ModelDescription {
         &self.description

@@ -9,7 +9,7 @@ use super::description::{Family, ModelDescription};
 use super::model_error::ModelError;
 use super::model_file::ModelFile;
 use super::pool::ScopedPool;
-use super::{onnx_outline, yolox};
+use super::{onnx, yolox};
 
 /// A loaded model that was seen to run, with the shapes that its description
 /// means.
@@ -34,7 +34,7 @@ impl Network {
         scope: &Scope,
     ) -> Result<(Self, ModelDescription), ModelError> {
         let ModelFile { path, bytes, description } = file;
-        onnx_outline::check(&bytes)
+        onnx::outline_of(&bytes)
             .map_err(|reason| ModelError::NotOnnx { path: path.clone(), reason })?;
         let loaded = match bytes {
             Cow::Borrowed(bytes) => Model::load_static_slice(bytes),

@@ -15,6 +15,150 @@ pub(super) struct OnnxFixture {
     pub(super) outputs: &'static [&'static str],
 }
 
+/// A graph of any nodes, put together one by one.
+#[derive(Default)]
+pub(super) struct GraphFixture {
+    graph: Vec<u8>,
+    constants: usize,
+}
+
+/// What an attribute of a node is set to.
+pub(super) enum Set<'a> {
+    Integer(i64),
+    Integers(&'a [i64]),
+    Float(f32),
+    Text(&'a str),
+}
+
+impl GraphFixture {
+    pub(super) fn new(input: &[u64]) -> Self {
+        let mut fixture = Self::default();
+        message(&mut fixture.graph, 11, &value_info("x", Some(input)));
+        fixture
+    }
+
+    /// Adds a node.
+    pub(super) fn node(
+        self,
+        operator: &str,
+        inputs: &[&str],
+        outputs: &[&str],
+        attributes: &[(&str, Set<'_>)],
+    ) -> Self {
+        let is_set = |wanted: &str| attributes.iter().any(|(name, _)| *name == wanted);
+        // What may be left out, the engine wants all the same.
+        let defaults = [
+            ("strides", Set::Integers(&[1, 1])),
+            ("dilations", Set::Integers(&[1, 1])),
+            ("pads", Set::Integers(&[0; 4])),
+        ];
+        let defaults = defaults.into_iter().filter(|(name, _)| {
+            operator == "Conv" && !is_set(name) && (*name != "pads" || !is_set("auto_pad"))
+        });
+        let defaults: Vec<_> = defaults.collect();
+        self.bare_node(operator, inputs, outputs, &mut attributes.iter().chain(&defaults))
+    }
+
+    fn bare_node(
+        mut self,
+        operator: &str,
+        inputs: &[&str],
+        outputs: &[&str],
+        attributes: &mut dyn Iterator<Item = &(&str, Set<'_>)>,
+    ) -> Self {
+        let mut node = Vec::new();
+        inputs.iter().for_each(|name| text(&mut node, 1, name));
+        outputs.iter().for_each(|name| text(&mut node, 2, name));
+        text(&mut node, 4, operator);
+        for (name, set) in attributes {
+            let mut attribute = Vec::new();
+            text(&mut attribute, 1, name);
+            // And the kind of attribute, which one reader looks at and the other one doesn't.
+            match set {
+                Set::Float(value) => {
+                    attribute.push(2 << 3 | 5);
+                    attribute.extend(value.to_le_bytes());
+                    kind(&mut attribute, 1);
+                }
+                Set::Integer(value) => {
+                    number(&mut attribute, 3, *value as u64);
+                    kind(&mut attribute, 2);
+                }
+                Set::Text(value) => {
+                    text(&mut attribute, 4, value);
+                    kind(&mut attribute, 3);
+                }
+                Set::Integers(values) => {
+                    values.iter().for_each(|value| number(&mut attribute, 8, *value as u64));
+                    kind(&mut attribute, 7);
+                }
+            }
+            message(&mut node, 5, &attribute);
+        }
+        message(&mut self.graph, 1, &node);
+        self
+    }
+
+    /// Adds a constant of floats, any numbers between −1 and 1.
+    pub(super) fn weights(mut self, name: &str, shape: &[u64]) -> Self {
+        self.constants += 1;
+        let elements = shape.iter().product::<u64>();
+        let bytes = (0..elements).flat_map(|i| {
+            let mixed = (i + 97 * self.constants as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
+            (mixed as f32 / (1 << 23) as f32 - 1.0).to_le_bytes()
+        });
+        let bytes: Vec<_> = bytes.collect();
+        self.constant(name, 1, shape, &bytes)
+    }
+
+    /// Adds a constant of these floats.
+    pub(super) fn floats(self, name: &str, shape: &[u64], values: &[f32]) -> Self {
+        let bytes: Vec<_> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        self.constant(name, 1, shape, &bytes)
+    }
+
+    /// Adds a list of integers.
+    pub(super) fn integers(self, name: &str, values: &[i64]) -> Self {
+        let bytes: Vec<_> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        self.constant(name, 7, &[values.len() as u64], &bytes)
+    }
+
+    fn constant(mut self, name: &str, kind: u64, shape: &[u64], bytes: &[u8]) -> Self {
+        let mut tensor = Vec::new();
+        shape.iter().for_each(|size| number(&mut tensor, 1, *size));
+        number(&mut tensor, 2, kind);
+        text(&mut tensor, 8, name);
+        message(&mut tensor, 9, bytes);
+        message(&mut self.graph, 5, &tensor);
+        self
+    }
+
+    /// The file, whose outputs these are.
+    pub(super) fn bytes(mut self, outputs: &[&str]) -> Vec<u8> {
+        text(&mut self.graph, 2, "fixture");
+        for name in outputs {
+            message(&mut self.graph, 12, &value_info(name, None));
+        }
+        model(&self.graph)
+    }
+}
+
+fn kind(attribute: &mut Vec<u8>, kind: u64) {
+    attribute.push(0xa0);
+    attribute.push(1);
+    varint(attribute, kind);
+}
+
+fn model(graph: &[u8]) -> Vec<u8> {
+    let mut opset = Vec::new();
+    number(&mut opset, 2, 13);
+    let mut model = Vec::new();
+    number(&mut model, 1, 8);
+    message(&mut model, 7, graph);
+    message(&mut model, 8, &opset);
+    model
+}
+
 impl OnnxFixture {
     pub(super) fn bytes(&self) -> Vec<u8> {
         let mut node = Vec::new();
@@ -32,13 +176,7 @@ impl OnnxFixture {
             message(&mut graph, 12, &value_info(name, None));
         }
 
-        let mut opset = Vec::new();
-        number(&mut opset, 2, 13);
-        let mut model = Vec::new();
-        number(&mut model, 1, 8);
-        message(&mut model, 7, &graph);
-        message(&mut model, 8, &opset);
-        model
+        model(&graph)
     }
 }
 

@@ -6,11 +6,11 @@ use crate::preprocess::{ModelInput, Placement};
 /// The boxes worth looking at.
 ///
 /// `boxes` is anchors × 4: top, left, bottom, right in shares of the input;
-/// `scores` is anchors × `columns`, 0–1. Each anchor speaks for its best column,
-/// where `wanted` has it.
+/// `best` is the place and the value of an anchor's highest score, 0–1. Each
+/// anchor speaks for that column, where `wanted` has it.
 pub(super) fn decode(
-    [boxes, scores]: [&[f32]; 2],
-    columns: usize,
+    boxes: &[f32],
+    best: impl Fn(usize) -> Option<(usize, f32)>,
     input: &ModelInput,
     placement: &Placement,
     confidence_min: f32,
@@ -19,13 +19,14 @@ pub(super) fn decode(
 ) {
     let (width, height) = (input.width as f32, input.height as f32);
     let (boxes, _) = boxes.as_chunks::<4>();
-    for (corners, scores) in boxes.iter().zip(scores.chunks_exact(columns)) {
-        let Some((class, confidence)) = best(scores, confidence_min) else { continue };
+    for (anchor, corners) in boxes.iter().enumerate() {
+        let Some((class, confidence)) = best(anchor) else { continue };
+        if confidence < confidence_min || !wanted(class) {
+            continue;
+        }
         let [top, left, bottom, right] = *corners;
         let corners = [left * width, top * height, right * width, bottom * height];
-        if wanted(class)
-            && let Some(bbox) = placement.to_picture(corners)
-        {
+        if let Some(bbox) = placement.to_picture(corners) {
             candidates.push(Candidate { bbox, confidence, class });
         }
     }
@@ -64,7 +65,8 @@ mod tests {
         let placement = INPUT.placement(FrameSize::new(640, 480));
         let mut candidates = Vec::new();
         let wanted = |class| class != 2;
-        decode([boxes, scores], 3, &INPUT, &placement, 0.5, wanted, &mut candidates);
+        let best = |anchor| best(&scores[anchor * 3..][..3], 0.0);
+        decode(boxes, best, &INPUT, &placement, 0.5, wanted, &mut candidates);
         candidates
     }
 

@@ -178,7 +178,6 @@ mod bundled {
     use super::super::model_file::hexadecimal;
     use super::super::network::Network;
     use super::*;
-    use crate::preprocess::Preprocessor;
 
     #[test]
     fn its_description_is_its_own() {
@@ -232,10 +231,10 @@ mod bundled {
 
     fn detect(frame: &Frame, options: &DetectOptions) -> Vec<Detection> {
         let detector = Detector::load(ModelFile::bundled(), 2, &scope()).unwrap();
-        let mut preprocessor = Preprocessor::cpu(detector.input());
+        let mut path = DetectPath::cpu(detector.input());
         let mut scratch = DetectScratch::default();
         let deadline = Instant::now() + Duration::from_secs(60);
-        detector.detect(&mut scratch, &mut preprocessor, frame, options, deadline).unwrap()
+        detector.detect(&mut scratch, &mut path, frame, options, deadline).unwrap()
     }
 
     /// Everything that the model has, however faint: what decoding makes of it

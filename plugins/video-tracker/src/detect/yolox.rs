@@ -3,7 +3,6 @@
 //! Ge et al., "YOLOX: Exceeding YOLO Series in 2021", section 2.1, in the
 //! published models' export without decoding.
 
-use super::ssd::best;
 use super::suppress::Candidate;
 use crate::preprocess::{ModelInput, Placement};
 
@@ -14,36 +13,37 @@ pub(super) fn cells(input: &ModelInput) -> usize {
 
 /// The boxes worth looking at.
 ///
-/// `rows` is cells × (5 + `columns`), see
-/// [`Family::Yolox`](super::Family::Yolox). A box's confidence is its objectness
-/// times its best class.
+/// `numbers` are the first five of a cell's row, see
+/// [`Family::Yolox`](super::Family::Yolox), `best` is the place and the value of
+/// its highest class. A box's confidence is its objectness times that.
 pub(super) fn decode(
-    rows: &[f32],
-    columns: usize,
+    numbers: impl Fn(usize) -> [f32; 5],
+    best: impl Fn(usize) -> Option<(usize, f32)>,
     input: &ModelInput,
     placement: &Placement,
     confidence_min: f32,
     wanted: impl Fn(usize) -> bool,
     candidates: &mut Vec<Candidate>,
 ) {
-    let mut rows = rows.chunks_exact(5 + columns);
+    let mut next = 0;
     for stride in STRIDES {
         for cell_y in 0..input.height / stride {
             for cell_x in 0..input.width / stride {
-                let Some(row) = rows.next() else { return };
-                let objectness = row[4];
+                let cell = next;
+                next += 1;
+                let [x, y, width, height, objectness] = numbers(cell);
                 if objectness.is_nan() || objectness < confidence_min {
                     continue;
                 }
-                let Some((class, score)) = best(&row[5..], 0.0) else { continue };
+                let Some((class, score)) = best(cell) else { continue };
                 let confidence = (objectness * score).min(1.0);
                 if confidence < confidence_min || !wanted(class) {
                     continue;
                 }
                 let stride = stride as f32;
-                let (x, y) = ((row[0] + cell_x as f32) * stride, (row[1] + cell_y as f32) * stride);
+                let (x, y) = ((x + cell_x as f32) * stride, (y + cell_y as f32) * stride);
                 let (half_width, half_height) =
-                    (row[2].exp() * stride / 2.0, row[3].exp() * stride / 2.0);
+                    (width.exp() * stride / 2.0, height.exp() * stride / 2.0);
                 let corners = [x - half_width, y - half_height, x + half_width, y + half_height];
                 if let Some(bbox) = placement.to_picture(corners) {
                     candidates.push(Candidate { bbox, confidence, class });
@@ -60,6 +60,7 @@ mod tests {
     use keepsight_contract::{BoundingBox, FrameSize};
 
     use super::*;
+    use crate::detect::ssd::best;
     use crate::preprocess::{ColorOrder, Padding};
 
     const INPUT: ModelInput = ModelInput {
@@ -76,7 +77,9 @@ mod tests {
         rows[cell * 7..][..7].copy_from_slice(&row);
         let placement = INPUT.placement(FrameSize::new(832, 832));
         let mut candidates = Vec::new();
-        decode(&rows, 2, &INPUT, &placement, 0.5, |class| class == 1, &mut candidates);
+        let numbers = |cell| *rows[cell * 7..].first_chunk().unwrap();
+        let best = |cell| best(&rows[cell * 7 + 5..][..2], 0.0);
+        decode(numbers, best, &INPUT, &placement, 0.5, |class| class == 1, &mut candidates);
         candidates
     }
 

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::{
     associate::AssociateConfig,
-    preprocess::{GpuPolicy, GpuWish},
+    detect::{GpuPolicy, GpuWish},
 };
 
 /// The plugin's part of the configuration; everything may be left out.

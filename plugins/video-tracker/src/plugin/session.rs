@@ -12,11 +12,14 @@ use keepsight_contract::{
 };
 use serde_json::json;
 
-use super::{settings::Settings, trails::Trails, video_tracker::CPU_FALLBACK};
+use super::{
+    settings::Settings,
+    trails::Trails,
+    video_tracker::{CPU_FALLBACK, GPU_FAULT_HINT},
+};
 use crate::{
     associate::{Associator, EndReason, Observation, Step, StepOutcome, TargetEvent},
-    detect::{DetectError, DetectScratch, Detector},
-    preprocess::Preprocessor,
+    detect::{DetectError, DetectScratch, Detector, SessionPath},
 };
 
 /// What one stream keeps: its targets, and buffers.
@@ -39,12 +42,14 @@ pub struct Session {
 /// The way from a frame to detections; there is none where they are given.
 #[derive(Debug)]
 pub(super) struct Finder {
-    pub(super) preprocessor: Preprocessor,
+    pub(super) path: SessionPath,
     pub(super) scratch: DetectScratch,
     detect_ms: Histogram,
     preprocess_ms: Histogram,
     network_ms: Histogram,
     decode_ms: Histogram,
+    gpu_preprocess_ms: Histogram,
+    gpu_network_ms: Histogram,
 }
 
 /// The frame before.
@@ -226,14 +231,16 @@ impl Session {
 }
 
 impl Finder {
-    pub(super) fn new(preprocessor: Preprocessor, host: &Host) -> Self {
+    pub(super) fn new(path: SessionPath, host: &Host) -> Self {
         Self {
-            preprocessor,
+            path,
             scratch: DetectScratch::default(),
             detect_ms: host.histogram("detect_ms"),
             preprocess_ms: host.histogram("detect_preprocess_ms"),
             network_ms: host.histogram("detect_network_ms"),
             decode_ms: host.histogram("detect_decode_ms"),
+            gpu_preprocess_ms: host.histogram("gpu_preprocess_ms"),
+            gpu_network_ms: host.histogram("gpu_network_ms"),
         }
     }
 
@@ -246,23 +253,33 @@ impl Finder {
         host: &Host,
         call: &CallContext,
     ) -> Result<Vec<Detection>, CallError> {
+        if self.path.renew(host) {
+            host.recovered(CPU_FALLBACK);
+        }
         let began = Instant::now();
+        let deadline = call.deadline();
         let run = |finder: &mut Self| {
             call.checkpoint()?;
-            let Self { scratch, preprocessor, .. } = finder;
-            let found =
-                detector.detect(scratch, preprocessor, frame, &settings.detect, call.deadline());
+            let Self { scratch, path, .. } = finder;
+            let found = path.with(deadline, |path| {
+                let found = detector.detect(scratch, path, frame, &settings.detect, deadline);
+                (found, path.device_times())
+            });
             Ok::<_, CallError>(found)
         };
-        let found = match run(self)? {
-            Err(DetectError::Preprocess(fault)) if fault.is_gpu_fault() => {
+        let (found, device_times) = match run(self)? {
+            (Err(DetectError::Preprocess(fault)), _) if fault.is_gpu_fault() => {
                 host.degraded(CPU_FALLBACK, fault.to_string(), GPU_FAULT_HINT);
-                self.preprocessor.fall_back();
+                self.path.fall_back(&fault);
                 run(self)?
             }
             found => found,
         };
         let found = found?;
+        if let Some((preprocess, network)) = device_times {
+            self.gpu_preprocess_ms.record(preprocess.as_secs_f64() * 1e3);
+            self.gpu_network_ms.record(network.as_secs_f64() * 1e3);
+        }
         let times = self.scratch.times();
         for (histogram, time) in [
             (&self.detect_ms, began.elapsed()),
@@ -275,6 +292,3 @@ impl Finder {
         Ok(found)
     }
 }
-
-const GPU_FAULT_HINT: &str = "the stream goes on on the CPU; look into the system's log for what \
-                              the driver says, then reload the plugin to use the GPU again";

@@ -390,8 +390,6 @@ mod with_the_bundled_model {
     #[cfg(feature = "gpu")]
     #[test]
     fn a_lost_gpu_costs_no_frame() {
-        use crate::preprocess::PreprocessPath;
-
         let config = json!({"gpu": "required", "software_gpu": true, "threads": 1});
         if let Err(InitError::Unmet(finding)) = init(&config, &RecordingHost::new()) {
             eprintln!("skipped: {}", finding.reason);
@@ -401,11 +399,8 @@ mod with_the_bundled_model {
         bench.track(0);
         assert_eq!(bench.recording.degraded(), []);
 
-        let Some(PreprocessPath::Gpu(device)) = bench.plugin.eye.as_ref().map(|eye| &eye.path)
-        else {
-            panic!("the GPU was required")
-        };
-        device.retire();
+        let device = bench.plugin.eye.as_ref().and_then(|eye| eye.path.device());
+        device.expect("the GPU was required").retire();
         bench.track(1);
         let [degraded] = &bench.recording.degraded()[..] else { panic!("it was not told") };
         assert_eq!(degraded.code, "gpu.cpu_fallback");

@@ -7,9 +7,8 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{Config, Session, identities::Identities, session::Finder, settings::Settings};
-use crate::{
-    detect::{Detector, ModelDescription, ModelFile},
-    preprocess::{Choice, GpuPolicy, PreprocessPath, choose},
+use crate::detect::{
+    Detector, GpuOffer, GpuPolicy, ModelDescription, ModelFile, SharedPath, choose,
 };
 
 /// Detects and tracks: what all streams share, which is the model and the way to it.
@@ -23,7 +22,7 @@ pub struct VideoTracker {
 #[derive(Debug)]
 pub(super) struct Eye {
     detector: Detector,
-    pub(super) path: PreprocessPath,
+    pub(super) path: SharedPath,
 }
 
 /// What a call of `detect` may say.
@@ -163,17 +162,18 @@ impl Eye {
             Some(path) => ModelFile::read(path).map_err(|error| error.unmet())?,
             None => bundled_model()?,
         };
+        let offer = match no_gpu(config, host) {
+            Some(finding) => GpuOffer::none(finding),
+            None => GpuOffer::new(config.gpu_wish(), &file),
+        };
         let detector = Detector::load(file, config.detector_threads(), &host.scope())
             .map_err(|error| error.unmet())?;
-        let choice = match no_gpu(config, host) {
-            Some(finding) => Choice::without_gpu(finding),
-            None => choose(&config.gpu_wish(), detector.input()).map_err(|error| error.unmet())?,
-        };
+        let choice = choose(offer, &detector).map_err(|error| error.unmet())?;
         match choice.degraded_hint {
             Some(hint) => host.degraded(CPU_FALLBACK, choice.reason, hint.into_owned()),
             None => {
                 let path = if choice.path.is_gpu() { "the GPU" } else { "the CPU" };
-                tracing::info!(path, reason = choice.reason, "chose where to prepare frames");
+                tracing::info!(path, reason = choice.reason, "chose where to detect");
             }
         }
         Ok(Self { detector, path: choice.path })
@@ -181,11 +181,11 @@ impl Eye {
 
     /// The way to detections for one session.
     fn finder(&self, host: &Host) -> Finder {
-        let (preprocessor, refusal) = self.path.preprocessor(self.detector.input());
+        let (path, refusal) = self.path.session(host);
         if let Some(reason) = refusal {
-            host.degraded(CPU_FALLBACK, reason, "reload the plugin to try the GPU again");
+            host.degraded(CPU_FALLBACK, reason, GPU_FAULT_HINT);
         }
-        Finder::new(preprocessor, host)
+        Finder::new(path, host)
     }
 }
 
@@ -220,3 +220,5 @@ fn bundled_model() -> Result<ModelFile, InitError> {
 }
 
 pub(super) const CPU_FALLBACK: &str = "gpu.cpu_fallback";
+pub(super) const GPU_FAULT_HINT: &str = "the stream goes on on the CPU and goes back by itself when a GPU device can be opened again; \
+     look into the system's log for what the driver says";

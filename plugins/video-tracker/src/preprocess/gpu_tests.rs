@@ -3,10 +3,9 @@
 
 use std::time::{Duration, Instant};
 
-use keepsight_contract::{InitError, PixelFormat};
+use keepsight_contract::PixelFormat;
 use keepsight_gpu::{AdapterChoice, Device, GpuFault, survey};
 
-use super::choice::{GpuPolicy, GpuWish, choose};
 use super::tests::{INPUTS, LEVELS_OFF_MAX, awkward_frames, levels_off, noise};
 use super::*;
 
@@ -102,58 +101,5 @@ fn a_frame_beyond_the_buffers_is_refused() {
         assert!(error.is_gpu_fault(), "the CPU path has no such limit");
         let refused = path.run(&frame, soon(), &mut tensor[1..]).unwrap_err();
         assert!(matches!(refused, PreprocessError::Tensor { .. }), "{refused}");
-    }
-}
-
-#[test]
-fn a_required_gpu_is_taken_or_missed() {
-    let adapters = survey().adapters;
-    let wish =
-        |software_allowed| GpuWish { policy: GpuPolicy::Required, adapter: None, software_allowed };
-    let choice = choose(&wish(true), &INPUTS[0]);
-    match adapters.first() {
-        Some(best) => {
-            let choice = choice.unwrap();
-            assert!(choice.path.is_gpu() && choice.reason.contains(&best.name), "{choice:?}");
-            let (path, refused) = choice.path.preprocessor(&INPUTS[0]);
-            assert!(path.is_gpu() && refused.is_none());
-        }
-        None => {
-            let InitError::Unmet(finding) = choice.unwrap_err().unmet() else {
-                panic!("a missing GPU is nothing that the plugin did");
-            };
-            assert_eq!(finding.code, "dependency.gpu_missing");
-        }
-    }
-    let named = GpuWish { adapter: Some("no such adapter".to_owned()), ..wish(true) };
-    assert!(choose(&named, &INPUTS[0]).is_err());
-}
-
-#[test]
-fn auto_without_a_usable_adapter_is_the_degraded_cpu() {
-    let wish = GpuWish { adapter: Some("no such adapter".to_owned()), ..GpuWish::default() };
-    let choice = choose(&wish, &INPUTS[0]).unwrap();
-    assert!(!choice.path.is_gpu());
-    assert!(choice.degraded_hint.is_some(), "{choice:?}");
-}
-
-#[test]
-fn auto_takes_the_faster_path_and_says_why() {
-    if devices("auto_takes_the_faster_path_and_says_why").is_empty() {
-        return;
-    }
-    let wish = GpuWish { software_allowed: true, ..GpuWish::default() };
-    let choice = choose(&wish, &INPUTS[0]).unwrap();
-    assert!(choice.reason.contains("a frame"), "{choice:?}");
-    assert_eq!(choice.degraded_hint, None);
-}
-
-#[test]
-fn a_lost_device_gives_sessions_the_cpu_path() {
-    for device in devices("a_lost_device_gives_sessions_the_cpu_path") {
-        device.retire();
-        let (path, refused) = PreprocessPath::Gpu(device).preprocessor(&INPUTS[0]);
-        assert!(!path.is_gpu());
-        assert!(refused.is_some_and(|reason| reason.contains("retired")));
     }
 }

@@ -17,22 +17,24 @@
 //! Blending is exact in integers, so the two paths differ by the rounding of the
 //! conversion alone: at most 1/100 level, times the scale.
 
-mod choice;
 mod cpu;
 mod error;
 #[cfg(feature = "gpu")]
 mod gpu;
 mod input;
+#[cfg(feature = "gpu")]
+mod kernel;
 mod layout;
 mod preprocessor;
 mod taps;
 
-pub use choice::{Choice, ChoiceError, GpuPolicy, GpuWish, PreprocessPath, choose};
 pub use cpu::CpuPreprocess;
 pub use error::PreprocessError;
 #[cfg(feature = "gpu")]
 pub use gpu::GpuPreprocess;
 pub use input::{ColorOrder, ModelInput, Padding, Placement};
+#[cfg(feature = "gpu")]
+pub(crate) use kernel::{PreprocessKernel, TensorPlace};
 pub use preprocessor::Preprocessor;
 
 #[cfg(all(test, feature = "gpu"))]

@@ -3,7 +3,8 @@
 //! The engine's reader never ends on a varint that is longer than ten bytes
 //! (rten-onnx 0.27), as damaged files have them, so the levels that make up
 //! nearly all of a file are walked here first: model, graph, nodes, weights.
-//! Encoding: protobuf.dev, "Encoding"; numbers: onnx.proto3.
+
+use super::wire::{Content, fields};
 
 /// # Errors
 /// What is wrong, for a person.
@@ -24,48 +25,15 @@ pub(crate) fn check(model: &[u8]) -> Result<(), String> {
 
 /// Goes through the fields of a message and hands on those made of bytes.
 fn walk(
-    mut bytes: &[u8],
+    bytes: &[u8],
     mut visit: impl FnMut(u64, &[u8]) -> Result<(), String>,
 ) -> Result<(), String> {
-    let whole = bytes.len();
-    while !bytes.is_empty() {
-        let at = whole - bytes.len();
-        let broken = |what: &str| format!("{what} at byte {at} of {whole} in a message");
-        let tag = varint(&mut bytes).ok_or_else(|| broken("there is a broken number"))?;
-        let length = match tag & 7 {
-            0 => {
-                varint(&mut bytes).ok_or_else(|| broken("there is a broken number"))?;
-                continue;
-            }
-            1 => 8,
-            2 => varint(&mut bytes).ok_or_else(|| broken("there is a broken length"))?,
-            5 => 4,
-            _ => return Err(broken("there is no field")),
-        };
-        let split = usize::try_from(length).ok().and_then(|length| bytes.split_at_checked(length));
-        let (content, rest) = split.ok_or_else(|| broken("the file ends within the field"))?;
-        if tag & 7 == 2 {
-            visit(tag >> 3, content)?;
-        }
-        bytes = rest;
-    }
-    Ok(())
+    fields(bytes, |field, content| match content {
+        Content::Bytes(bytes) => visit(field, bytes),
+        _ => Ok(()),
+    })
 }
 
-/// Takes a base-128 number, the low 7 bits first, off the front.
-fn varint(bytes: &mut &[u8]) -> Option<u64> {
-    let mut value = 0;
-    for (i, byte) in bytes.iter().enumerate().take(VARINT_BYTES_MAX) {
-        value |= u64::from(byte & 0x7f) << (7 * i);
-        if *byte < 0x80 {
-            *bytes = &bytes[i + 1..];
-            return Some(value);
-        }
-    }
-    None
-}
-
-const VARINT_BYTES_MAX: usize = 10;
 const MODEL_GRAPH: u64 = 7;
 const GRAPH_NODE: u64 = 1;
 const GRAPH_INITIALIZER: u64 = 5;
