@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::{Criterion, SamplingMode, criterion_group, criterion_main};
 use keepsight::sandbox::{
     CountingAllocator, Phase, Sandbox, SandboxLimits, SandboxScope, Worker, WorkerSeat,
 };
@@ -42,7 +42,10 @@ fn round_trip(criterion: &mut Criterion) {
 
 fn answer_after_deadline(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("answer after deadline");
-    group.sample_size(20).measurement_time(Duration::from_secs(10));
+    // Sixty-four spinning threads take seconds to get started on a small machine: a sample is one
+    // round then, and ten are enough.
+    group.sample_size(10).measurement_time(Duration::from_secs(5)).sampling_mode(SamplingMode::Flat);
+    group.warm_up_time(Duration::from_millis(500));
     for (name, workers, spin) in
         [("1 blocked", 1, false), ("64 blocked", 64, false), ("64 spinning", 64, true)]
     {

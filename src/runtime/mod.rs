@@ -298,6 +298,10 @@ impl Runtime {
         for instance in instances {
             instance.shut_down(end.saturating_duration_since(Instant::now()));
         }
+        let undropped = self.sandbox.join_drops(end);
+        if undropped > 0 {
+            tracing::warn!(plugins = undropped, "some plugins were not dropped in time");
+        }
         if let Some(keeper) = self.crash_keeper.get() {
             keeper.end();
         }

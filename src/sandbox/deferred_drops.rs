@@ -3,16 +3,34 @@
 use std::{
     collections::VecDeque,
     mem::ManuallyDrop,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering::AcqRel},
+    },
+    time::{Duration, Instant},
 };
 
 use super::{Phase, RunFault, Sandbox, SandboxScope, Worker};
 
-/// Waits until one of the abandoned threads in the way has returned. Bounded: what finds no room
-/// is leaked, as all of it is when the process ends before.
+/// What is being dropped, and what waits until one of the abandoned threads in the way has
+/// returned. Bounded: what finds no room is leaked, as all of it is when the process ends before.
 #[derive(Default)]
-pub(super) struct DeferredDrops(Mutex<VecDeque<DeferredDrop>>);
+pub(super) struct DeferredDrops {
+    drops: Mutex<Drops>,
+    one_ended: Condvar,
+}
+
+#[derive(Default)]
+struct Drops {
+    waiting: VecDeque<DeferredDrop>,
+    under_way: usize,
+}
+
+/// A drop that is under way until it is [over](Self::over), or nobody knows of it any more.
+struct UnderWay {
+    sandbox: Arc<Sandbox>,
+    is_over: AtomicBool,
+}
 
 /// One thing to drop, and where. Unless [run](Self::run), the thing is leaked.
 struct DeferredDrop {
@@ -45,9 +63,25 @@ impl Sandbox {
         self.drop_or_defer(DeferredDrop { scope, limit, foreign, ended_badly });
     }
 
+    /// Waits until what is being dropped has been, but not beyond `end`; says how many drops are
+    /// still to come then. What was given up is not waited for, nor counted.
+    pub fn join_drops(&self, end: Instant) -> usize {
+        let deferred = self.deferred();
+        let mut drops = deferred.lock();
+        while drops.under_way > 0 {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            let waited = deferred.one_ended.wait_timeout(drops, left);
+            (drops, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+        drops.under_way + drops.waiting.len()
+    }
+
     /// An abandoned thread has returned: what waited for that goes on.
     pub(super) fn drop_deferred(self: &Arc<Self>) {
-        let waiting = std::mem::take(&mut *self.deferred().lock());
+        let waiting = std::mem::take(&mut self.deferred().lock().waiting);
         for drop in waiting {
             self.drop_or_defer(drop);
         }
@@ -57,27 +91,34 @@ impl Sandbox {
         let instance = drop.scope.instance().clone();
         {
             // Under the lock, so that no thread returns unnoticed between the two.
-            let mut waiting = self.deferred().lock();
+            let mut drops = self.deferred().lock();
             if let Err(fault) = self.abandoned().admit(&instance, self.limits()) {
-                if waiting.len() < WAITING_MAX {
+                if drops.waiting.len() < WAITING_MAX {
                     tracing::debug!(%instance, %fault, "a plugin instance is dropped later");
-                    waiting.push_back(drop);
+                    drops.waiting.push_back(drop);
                 } else {
                     tracing::warn!(%instance, %fault, "a plugin instance is leaked");
                 }
                 return;
             }
+            drops.under_way += 1;
         }
+        let under_way = UnderWay { sandbox: self.clone(), is_over: AtomicBool::new(false) };
+        let under_way = Arc::new(under_way);
         let DeferredDrop { scope, limit, foreign, ended_badly } = drop;
         let name = format!("{instance}-drop");
-        let given_up = ended_badly.clone();
+        let given_up = (ended_badly.clone(), under_way.clone());
         // Admitted above. Should the system have no thread, the closure goes unrun, and what it
         // holds is leaked.
         let worker = Worker::spawn(
             self.clone(),
             &name,
             scope,
-            Box::new(move |fault| given_up(&fault)),
+            Box::new(move |fault| {
+                let (ended_badly, under_way) = given_up;
+                ended_badly(&fault);
+                under_way.over();
+            }),
             move |seat| {
                 let foreign = move |_: &_| std::mem::drop(ManuallyDrop::into_inner(foreign));
                 // Whoever owns one that was given up was told.
@@ -86,6 +127,7 @@ impl Sandbox {
                 {
                     ended_badly(&fault);
                 }
+                under_way.over();
             },
         );
         if let Err(fault) = worker {
@@ -96,13 +138,31 @@ impl Sandbox {
 
 impl std::fmt::Debug for DeferredDrops {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "DeferredDrops({})", self.lock().len())
+        let Drops { waiting, under_way } = &*self.lock();
+        write!(f, "DeferredDrops({under_way} under way, {} waiting)", waiting.len())
     }
 }
 
 impl DeferredDrops {
-    fn lock(&self) -> MutexGuard<'_, VecDeque<DeferredDrop>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Drops> {
+        self.drops.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl UnderWay {
+    fn over(&self) {
+        if !self.is_over.swap(true, AcqRel) {
+            let deferred = self.sandbox.deferred();
+            deferred.lock().under_way -= 1;
+            deferred.one_ended.notify_all();
+        }
+    }
+}
+
+/// For the thread that the system didn't have.
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.over();
     }
 }
 

@@ -378,6 +378,13 @@ impl Seat {
 
     fn leave(self: &Arc<Self>, outcome: Result<(), PanicReport>) {
         let abandoned = matches!(self.slot.end(), SlotState::Abandoned { .. });
+        {
+            // Nobody makes it idle any more, and whoever has, was right until here.
+            let mut end = lock(&self.end);
+            if let Some(native) = end.native.take().filter(|_| end.counted_abandoned) {
+                native.make_ordinary();
+            }
+        }
         match outcome {
             // Whoever abandoned the worker tells it, or has told it.
             Ok(()) if abandoned => {}
@@ -393,7 +400,6 @@ impl Seat {
         self.sandbox.watchdog().release(self);
 
         let mut end = lock(&self.end);
-        end.native = None;
         end.ended = true;
         let returned = end.counted_abandoned;
         if returned {

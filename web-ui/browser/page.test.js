@@ -1,7 +1,9 @@
 // The page in a real browser, served by the real binary.
 
 import assert from "node:assert/strict";
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { once } from "node:events";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { after, afterEach, before, beforeEach, test } from "node:test";
@@ -230,6 +232,46 @@ use = "frame-stats"
   await page.waitForSelector("[data-stream=door] .no-picture >> text=since");
 });
 
+// A camera that gives pictures while the file PLUGGED is there.
+const CAMERA = `
+import { existsSync, writeSync } from "node:fs";
+const plugged = process.argv[2];
+const picture = Buffer.alloc((64 * 48 * 3) / 2, 128);
+writeSync(1, "YUV4MPEG2 W64 H48 F20:1 C420jpeg\\n");
+for (let frame = 0; existsSync(plugged); frame += 1) {
+  picture[frame % 1000] += 1; // Always another picture: the same ones would be frozen.
+  writeSync(1, "FRAME\\n");
+  writeSync(1, picture);
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50);
+}
+writeSync(2, "the lens fell off\\n");
+process.exit(1);
+`;
+
+test("a camera goes and returns before one's eyes", async () => {
+  const [program, plugged] = [join(keepsight.folder, "camera.mjs"), join(keepsight.folder, "plugged")];
+  writeFileSync(program, CAMERA);
+  writeFileSync(plugged, "");
+  await keepsight.start(`
+[streams.door]
+source = "exec:${process.execPath} ${program} ${plugged}"
+plugins = ["stats"]
+[plugins.stats]
+use = "frame-stats"
+`);
+  await open();
+  await pictureComes("door");
+  rmSync(plugged);
+  const gone = await page.waitForSelector("[data-stream=door][data-state=reconnecting]");
+  assert.equal(await gone.$("canvas"), null, "the last picture is still there");
+  await page.waitForSelector("[data-stream=door] .no-picture >> text=since");
+  await page.waitForSelector("[data-stream=door] .no-picture >> text=the lens fell off");
+  writeFileSync(plugged, "");
+  await page.waitForSelector("[data-stream=door][data-state=live]");
+  await pictureComes("door");
+  assert.deepEqual(complaints, []);
+});
+
 test("a server with a key asks for it, and keeps a wrong one out", async () => {
   await keepsight.start(`[server]\nkey = "correct-horse-battery"\n${SCENE}`);
   await open();
@@ -242,6 +284,94 @@ test("a server with a key asks for it, and keeps a wrong one out", async () => {
   await pictureComes("scene");
   const kept = await page.evaluate(() => document.cookie);
   assert.equal(kept, "", "a script can read the cookie");
+});
+
+test("who guesses keys is told to wait", async () => {
+  await keepsight.start(`[server]\nkey = "correct-horse-battery"\n${SCENE}`);
+  await open();
+  const alert = page.locator("[role=alert]");
+  for (let guess = 0; ; guess += 1) {
+    assert.ok(guess < 100, "one may guess on and on");
+    await page.fill("input[type=password]", `guess number ${guess}`);
+    const answer = page.waitForResponse((response) => response.url().endsWith("/v1/session"));
+    await page.click("button:has-text('Sign in')");
+    if ((await answer).status() === 429) break;
+  }
+  await page.waitForSelector("[role=alert] >> text=second");
+  assert.match(await alert.textContent(), /\d+ second/);
+});
+
+/** A page on a server of its own; what it shows is of no matter. */
+async function elsewhere() {
+  const server = createServer((_, answer) => {
+    answer.setHeader("content-type", "text/html");
+    answer.end("<!doctype html><title>elsewhere</title>");
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return { server, origin: `http://127.0.0.1:${server.address().port}` };
+}
+
+/** From the page that is open: sends a picture for `track`, and says what comes of it. */
+function trackFromThePage(key, picture) {
+  return page.evaluate(
+    ([address, key, picture, bound]) =>
+      new Promise((resolve) => {
+        const words = ["keepsight", `keepsight.key.${btoa(key).replaceAll("=", "")}`];
+        const socket = new WebSocket(`${address}/v1/stream?plugin=tracker`, words);
+        const close = (what) => {
+          socket.close();
+          resolve(what);
+        };
+        setTimeout(() => close({ type: "nothing came" }), bound);
+        socket.onerror = () => resolve({ type: "refused" });
+        socket.onmessage = ({ data }) => {
+          const message = JSON.parse(data);
+          if (message.type !== "connected") close(message);
+          else {
+            const frame = { type: "frame", frame_id: "1", image_data: picture };
+            socket.send(JSON.stringify({ ...frame, plugin_id: "tracker", tools: ["track"] }));
+          }
+        };
+      }),
+    [keepsight.url.replace("http", "ws"), key, picture, BOUND_MS],
+  );
+}
+
+test("a page elsewhere that is welcome has its own camera tracked; others have not", async () => {
+  const { server, origin } = await elsewhere();
+  try {
+    const key = "correct-horse-battery";
+    await keepsight.start(`[server]
+key = "${key}"
+allowed_origins = ["${origin}"]
+[plugins.tracker]
+use = "video-tracker"
+`);
+    await open();
+    await page.goto(origin);
+    const person = new URL("../../plugins/scene/assets/astronaut.jpg", import.meta.url);
+    const picture = readFileSync(person).toString("base64");
+    const answer = await trackFromThePage(key, picture);
+    assert.equal(answer.type, "result", JSON.stringify(answer));
+    const { detections } = answer.payload.result.tools.track;
+    assert.ok(detections.some((found) => found.class === "person"), JSON.stringify(answer));
+    assert.equal((await trackFromThePage("wrong-horse-battery", picture)).type, "refused");
+
+    await keepsight.stop();
+    await keepsight.start(`[server]
+key = "${key}"
+allowed_origins = ["http://wall.example"]
+[plugins.tracker]
+use = "video-tracker"
+`);
+    const health = `${keepsight.url}/v1/plugins`;
+    const read = page.evaluate((health) => fetch(health).then((answer) => answer.status), health);
+    await assert.rejects(read, /Failed to fetch/, "a page that is not welcome reads health");
+    assert.equal((await trackFromThePage("no-horse-battery", picture)).type, "refused");
+  } finally {
+    server.close();
+  }
 });
 
 test("everything is reached by the keyboard", async () => {

@@ -7,14 +7,14 @@ use crate::blit::{Layers, Placement, Seen};
 use crate::camera::Camera;
 use crate::noise::Noise;
 use crate::settings::Settings;
-use crate::sprite::{Level, Sprite};
-use crate::world::{Pose, World};
+use crate::sprite::{Level, Sprites};
+use crate::world::{HEIGHT_MAX, Pose, World};
 use crate::yuyv::yuyv_from_rgb;
 
 /// Everything that is needed for any frame of the scene.
 pub(crate) struct Renderer {
     world: World,
-    sprites: Vec<Sprite>,
+    sprites: Sprites,
     camera: Camera,
     backdrop: Backdrop,
     layers: Layers,
@@ -31,7 +31,7 @@ impl Renderer {
         let [columns, rows] = camera.margin();
         Self {
             world: world.with_figures(settings.figures, settings.turn),
-            sprites: Sprite::all(),
+            sprites: Sprites::of(settings.figures, HEIGHT_MAX * height as f64),
             backdrop: Backdrop::new(width + columns, height + rows),
             camera,
             layers: Layers::new(width, height),
@@ -52,7 +52,7 @@ impl Renderer {
         let mut whole = Vec::with_capacity(poses.len());
         for pose in &poses {
             let pixels = pose.height * height;
-            let sprite = &self.sprites[Sprite::index(pose.figure)];
+            let sprite = self.sprites.sprite(pose.figure);
             let level = sprite.level_for(pixels);
             let scale = pixels / f64::from(level.height);
             let foot = [width / 2.0 + pose.foot[0] * height + right, pose.foot[1] * height + down];
@@ -68,7 +68,7 @@ impl Renderer {
         let objects = objects.map(|((pose, seen), whole)| TruthObject {
             id: pose.id,
             bbox: bounding_box(seen),
-            class: self.sprites[Sprite::index(pose.figure)].class.to_owned(),
+            class: self.sprites.sprite(pose.figure).class.to_owned(),
             visibility: self.visibility(seen, whole),
         });
         let truth = Truth { objects: objects.collect() };

@@ -1,7 +1,10 @@
 //! The figures: pictures with transparency, in several sizes.
 
+use std::collections::BTreeMap;
+
 use keepsight_jpeg::decode_picture;
 
+use crate::settings::Figures;
 use crate::textures;
 use crate::world::Figure;
 
@@ -31,45 +34,55 @@ pub(crate) struct Level {
 /// up, each in 16 bits of which it uses 8: so all four are scaled by one multiplication.
 pub(crate) type Texel = u64;
 
+/// The sprites of the figures that a scene can show.
+pub(crate) struct Sprites(BTreeMap<Figure, Sprite>);
+
+impl Sprites {
+    /// Those of `figures`, as large as figures of `height` pixels need.
+    pub(crate) fn of(figures: Figures, height: f64) -> Self {
+        let sprite = |figure| (figure, Sprite::of(figure).trimmed(height));
+        Self(figures.all().iter().copied().map(sprite).collect())
+    }
+
+    pub(crate) fn sprite(&self, figure: Figure) -> &Sprite {
+        self.0.get(&figure).expect("a world shows figures of its own kind")
+    }
+}
+
 impl Sprite {
-    /// All figures, in the order of [`Sprite::index`].
-    pub(crate) fn all() -> Vec<Self> {
-        vec![
-            Self::load(
+    fn of(figure: Figure) -> Self {
+        let (class, picture, mask): (_, &[u8], &[u8]) = match figure {
+            Figure::Astronaut => (
                 "person",
                 include_bytes!("../assets/astronaut.jpg"),
                 include_bytes!("../assets/astronaut.mask.png"),
             ),
-            Self::load(
+            Figure::Admiral => (
                 "person",
                 include_bytes!("../assets/admiral.jpg"),
                 include_bytes!("../assets/admiral.mask.png"),
             ),
-            Self::load(
+            Figure::Cameraman => (
                 "person",
                 include_bytes!("../assets/cameraman.jpg"),
                 include_bytes!("../assets/cameraman.mask.png"),
             ),
-            Self::load(
+            Figure::Cat => (
                 "cat",
                 include_bytes!("../assets/cat.jpg"),
                 include_bytes!("../assets/cat.mask.png"),
             ),
-            Self::of_levels("shape", textures::disc()),
-            Self::of_levels("shape", textures::card()),
-        ]
+            Figure::Disc => return Self::of_levels("shape", textures::disc()),
+            Figure::Card => return Self::of_levels("shape", textures::card()),
+        };
+        Self::load(class, picture, mask)
     }
 
-    /// Where a figure stands in [`Sprite::all`].
-    pub(crate) fn index(figure: Figure) -> usize {
-        match figure {
-            Figure::Astronaut => 0,
-            Figure::Admiral => 1,
-            Figure::Cameraman => 2,
-            Figure::Cat => 3,
-            Figure::Disc => 4,
-            Figure::Card => 5,
-        }
+    /// Without the levels that are larger than figures of `height` pixels need.
+    fn trimmed(mut self, height: f64) -> Self {
+        let enough = self.levels.iter().rposition(|level| f64::from(level.height) >= height);
+        self.levels.drain(..enough.unwrap_or(0));
+        self
     }
 
     /// The smallest level that need not be enlarged to stand `height` pixels high, or the largest
@@ -158,7 +171,7 @@ mod tests {
 
     #[test]
     fn figures_have_a_shape_of_their_own() {
-        for sprite in Sprite::all() {
+        for sprite in Figures::Mixed.all().iter().copied().map(Sprite::of) {
             let largest = &sprite.levels[0];
             let share = f64::from(largest.solid) / f64::from(largest.width * largest.height);
             assert!((0.4..=1.0).contains(&share), "{}: {share} is solid", sprite.class);
@@ -174,11 +187,28 @@ mod tests {
 
     #[test]
     fn the_level_is_the_smallest_that_is_large_enough() {
-        let sprite = &Sprite::all()[0];
+        let sprite = Sprite::of(Figure::Astronaut);
         let full = sprite.levels[0].height;
         assert_eq!(sprite.level_for(f64::from(full) * 3.0).height, full);
         assert_eq!(sprite.level_for(f64::from(full) * 0.7).height, full);
         assert_eq!(sprite.level_for(f64::from(full) * 0.45).height, full / 2);
         assert_eq!(sprite.level_for(1.0).height, sprite.levels.last().unwrap().height);
+    }
+
+    #[test]
+    fn what_no_figure_needs_is_not_kept() {
+        let whole = Sprite::of(Figure::Disc);
+        let full = whole.levels[0].height;
+        let trimmed = Sprite::of(Figure::Disc).trimmed(f64::from(full) * 0.3);
+        assert_eq!(trimmed.levels.len(), whole.levels.len() - 1);
+        for share in [0.01, 0.1, 0.2, 0.3] {
+            let height = f64::from(full) * share;
+            assert_eq!(trimmed.level_for(height).height, whole.level_for(height).height);
+        }
+        assert_eq!(Sprite::of(Figure::Disc).trimmed(9e9).levels[0].height, full);
+
+        let shown = |figures| Sprites::of(figures, 100.0).0.into_keys().collect::<Vec<_>>();
+        assert_eq!(shown(Figures::Shapes), [Figure::Disc, Figure::Card]);
+        assert_eq!(shown(Figures::Photographs).len() + 2, shown(Figures::Mixed).len());
     }
 }

@@ -3,8 +3,8 @@
 use crate::random::{Random, sine};
 use crate::settings::Figures;
 
-/// The kinds of figures there are; indices into the sprites.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The kinds of figures there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Figure {
     Astronaut,
     Admiral,
@@ -12,6 +12,18 @@ pub(crate) enum Figure {
     Cat,
     Disc,
     Card,
+}
+
+impl Figures {
+    /// Every one that may be seen.
+    pub(crate) fn all(self) -> &'static [Figure] {
+        use Figure::{Admiral, Astronaut, Cameraman, Card, Cat, Disc};
+        match self {
+            Self::Photographs => &[Astronaut, Admiral, Cameraman, Cat],
+            Self::Shapes => &[Disc, Card],
+            Self::Mixed => &[Astronaut, Admiral, Cameraman, Cat, Disc, Card],
+        }
+    }
 }
 
 /// One object at one moment. Lengths are in shares of the picture's height, so that the scene is
@@ -147,7 +159,7 @@ fn standing(figure: Figure, x: f64, nearness: f64, stride: f64) -> Pose {
     let height = match figure {
         Figure::Cat => 0.35 + 0.08 * nearness,
         Figure::Disc => 0.16 + 0.14 * nearness,
-        _ => 0.32 + 0.15 * nearness,
+        _ => 0.32 + (HEIGHT_MAX - 0.32) * nearness,
     };
     let bounce = 0.012 * height * sine(stride);
     let foot = [x, 0.58 + 0.4 * nearness + bounce];
@@ -166,6 +178,9 @@ fn figure(slot: u64, random: &mut Random) -> Figure {
         _ => people[random.below(3) as usize],
     }
 }
+
+/// How high the highest figure stands when it is nearest, in shares of the picture's height.
+pub(crate) const HEIGHT_MAX: f64 = 0.47;
 
 /// Daylight, a little darker or warmer.
 fn light(random: &mut Random) -> [u32; 3] {
@@ -204,6 +219,7 @@ mod tests {
                     let step = (pose.foot[0] - before.foot[0]).abs();
                     assert!(step < 0.02, "{} went {step} in a frame", pose.id);
                     assert!((pose.height - before.height).abs() < 0.005);
+                    assert!(pose.height <= HEIGHT_MAX);
                 } else if frame > 0 {
                     let beyond = pose.foot[0].abs() - world.half_width;
                     assert!(beyond > 0.22, "{} appeared at {:?}", pose.id, pose.foot);

@@ -243,3 +243,24 @@ fn an_instance_that_ends_while_its_threads_are_abandoned_is_dropped_once_one_ret
     gate.open();
     site.await_health("it", |_| dropped.load(SeqCst) > 0);
 }
+
+#[test]
+fn the_end_of_the_process_waits_for_the_plugins_drop() {
+    let (gate, ended) = (Gate::default(), Arc::new(AtomicBool::new(false)));
+    let (held, dropped) = (gate.clone(), ended.clone());
+    Script::default()
+        .on_drop(move || {
+            held.wait();
+            dropped.store(true, SeqCst);
+        })
+        .named("dropped-at-the-end");
+    let site = start("dropped-at-the-end");
+    thread::scope(|scope| {
+        let end = scope.spawn(|| site.runtime.shut_down());
+        gate.await_waiting(1);
+        assert!(!end.is_finished());
+        gate.open();
+        end.join().unwrap();
+    });
+    assert!(ended.load(SeqCst));
+}

@@ -7,7 +7,7 @@ use keepsight::sandbox::{
     AbandonReason, Activity, Phase, RunFault, Sandbox, SandboxLimits, SandboxScope,
 };
 
-use super::support::{BOUND, Gate, eventually, nobody_abandons, sandbox, scope};
+use super::support::{BOUND, Gate, SHORT, eventually, nobody_abandons, sandbox, scope};
 
 #[test]
 fn state_lives_on_one_thread_from_open_to_close() {
@@ -191,4 +191,40 @@ fn a_sandbox_lives_as_long_as_its_workers() {
     assert_eq!(told, Ok("run.timed_out"), "its watchdog still watches");
     keeper.open();
     assert!(worker.join_within(BOUND));
+}
+
+/// Says when its drop ends, which waits for a gate.
+struct DroppedSlowly(Gate, mpsc::Sender<()>);
+
+impl Drop for DroppedSlowly {
+    fn drop(&mut self) {
+        self.0.wait();
+        self.1.send(()).unwrap();
+    }
+}
+
+#[test]
+fn the_end_waits_for_what_is_being_dropped() {
+    let sandbox = sandbox();
+    let ((gate, keeper), (dropped, drops)) = (Gate::closed(), mpsc::channel());
+    let foreign = DroppedSlowly(gate, dropped);
+    sandbox.drop_foreign(scope("slow"), BOUND, foreign, |fault| panic!("{fault}"));
+    assert_eq!(sandbox.join_drops(Instant::now()), 1);
+    keeper.open();
+    assert_eq!(sandbox.join_drops(Instant::now() + BOUND), 0);
+    drops.try_recv().expect("dropped");
+}
+
+#[test]
+fn the_end_does_not_wait_for_a_drop_that_was_given_up() {
+    let sandbox = sandbox();
+    let ((gate, keeper), (dropped, drops)) = (Gate::closed(), mpsc::channel());
+    let (told, faults) = mpsc::channel();
+    let tell = move |fault: &RunFault| told.send(fault.to_string()).unwrap();
+    sandbox.drop_foreign(scope("hung"), SHORT, DroppedSlowly(gate, dropped), tell);
+    faults.recv_timeout(BOUND).expect("given up");
+    assert_eq!(sandbox.join_drops(Instant::now() + BOUND), 0);
+    assert_eq!(sandbox.abandoned_total().now, 1, "and it is still there");
+    keeper.open();
+    drops.recv_timeout(BOUND).expect("dropped in the end");
 }
