@@ -44,7 +44,10 @@ fn answer_after_deadline(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("answer after deadline");
     // Sixty-four spinning threads take seconds to get started on a small machine: a sample is one
     // round then, and ten are enough.
-    group.sample_size(10).measurement_time(Duration::from_secs(5)).sampling_mode(SamplingMode::Flat);
+    group
+        .sample_size(10)
+        .measurement_time(Duration::from_secs(5))
+        .sampling_mode(SamplingMode::Flat);
     group.warm_up_time(Duration::from_millis(500));
     for (name, workers, spin) in
         [("1 blocked", 1, false), ("64 blocked", 64, false), ("64 spinning", 64, true)]

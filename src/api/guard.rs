@@ -89,6 +89,9 @@ impl Guard {
         headers: &HeaderMap,
         peer: Option<IpAddr>,
     ) -> Result<(), Reply> {
+        if access == Access::Public {
+            return Ok(());
+        }
         let page = self.page(headers);
         match access {
             Access::Public => Ok(()),

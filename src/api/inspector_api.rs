@@ -17,7 +17,7 @@ use crate::{
         ConfigurationChange, Cooling, GpuSurvey, HostReport, OutputReport, PluginInspection,
         RereadReport, TransitionReport,
     },
-    loader::Fault,
+    loader::{Fault, KeptSession},
     sandbox::{ISOLATION, MemoryUse, NOT_CONTAINED, NOT_MEASURED, PANIC_STRATEGY},
 };
 
@@ -34,6 +34,7 @@ struct InspectionItem<'a> {
     errors: &'a BTreeMap<&'static str, u64>,
     abandoned_workers: usize,
     memory: PluginMemoryItem,
+    call_sessions: Vec<CallSessionItem>,
     restart_policy: RestartPolicyItem,
     time_limits_seconds: TimeLimitsItem,
     last_crash: Option<LastCrashItem<'a>>,
@@ -61,6 +62,14 @@ struct PluginMemoryItem {
     peak_bytes: Option<u64>,
     limit_bytes: Option<u64>,
     not_measured: &'static [&'static str],
+}
+
+/// A session that calls keep by `args.session`.
+#[derive(Serialize)]
+struct CallSessionItem {
+    name: String,
+    /// Since its last call; null while one runs.
+    idle_seconds: Option<f64>,
 }
 
 #[derive(Serialize)]
@@ -248,6 +257,7 @@ fn inspection_item(inspection: &PluginInspection, with_backtraces: bool) -> Insp
         errors: &inspection.errors,
         abandoned_workers: inspection.abandoned,
         memory: PluginMemoryItem::from(inspection.memory),
+        call_sessions: inspection.call_sessions.iter().map(CallSessionItem::from).collect(),
         restart_policy: RestartPolicyItem {
             budget: policy.budget,
             window_seconds: seconds(policy.window),
@@ -286,6 +296,12 @@ fn fault_item(at: SystemTime, fault: &Fault, with_backtrace: bool) -> FaultItem<
         backtrace: with_backtrace.then(resolve),
         has_backtrace: fault.backtrace.is_some(),
         hook_replaced: fault.hook_replaced,
+    }
+}
+
+impl From<&KeptSession> for CallSessionItem {
+    fn from(KeptSession { name, idle }: &KeptSession) -> Self {
+        Self { name: name.to_string(), idle_seconds: idle.map(seconds) }
     }
 }
 

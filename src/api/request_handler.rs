@@ -180,8 +180,8 @@ impl RequestHandler {
             Answer::Page(file) => page::response(file, &parts.headers),
             Answer::Socket(headers, socket) => socket_response(headers, socket),
         };
-        let (status, took) = (response.status().as_u16(), begun.elapsed());
-        tracing::trace!(%method, path, status, ?took, "answered a request");
+        let status = response.status().as_u16();
+        tracing::trace!(%method, path, status, took = ?begun.elapsed(), "answered a request");
 
         let headers = response.headers_mut();
         self.guard.answer_headers(access, &parts.headers, headers);

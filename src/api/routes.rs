@@ -31,6 +31,8 @@
 //! GET    /icon.svg                                its sign
 //! ```
 
+use std::sync::LazyLock;
+
 use hyper::Method;
 
 use super::{
@@ -122,30 +124,30 @@ pub(super) enum BodyKind {
 
 /// A path of the list, as a target has it.
 pub(super) struct Path {
-    endpoints: Vec<&'static Endpoint>,
+    listed: &'static ListedPath,
     parts: Vec<String>,
+}
+
+/// A path of the list with everything that can be asked of it.
+struct ListedPath {
+    /// With `{names}` for those that differ.
+    segments: Vec<&'static str>,
+    endpoints: Vec<&'static Endpoint>,
 }
 
 impl Path {
     /// The path that `target` has, if it is in the list.
     pub(super) fn of(target: &Target) -> Option<Self> {
         let segments = target.segments();
-        let mut endpoints = ENDPOINTS.iter().filter(|endpoint| fits(endpoint.path, &segments));
-        let first = endpoints.next()?;
-        let parts = first.path[1..]
-            .split('/')
-            .zip(&segments)
-            .filter(|(part, _)| is_name(part))
-            .map(|(_, segment)| (*segment).to_owned());
-        Some(Self {
-            parts: parts.collect(),
-            endpoints: std::iter::once(first).chain(endpoints).collect(),
-        })
+        let listed = PATHS.iter().find(|listed| listed.fits(segments))?;
+        let parts = listed.segments.iter().zip(segments).filter(|(part, _)| is_name(part));
+        let parts = parts.map(|(_, segment)| segment.clone());
+        Some(Self { listed, parts: parts.collect() })
     }
 
     /// What the path does by `method`.
     pub(super) fn endpoint(&self, method: &Method) -> Option<&'static Endpoint> {
-        self.endpoints.iter().find(|endpoint| endpoint.method == *method).copied()
+        self.listed.endpoints.iter().find(|endpoint| endpoint.method == *method).copied()
     }
 
     /// The route by one of the path's endpoints.
@@ -155,27 +157,38 @@ impl Path {
 
     /// Who may read what is there; one path has one answer to that.
     pub(super) fn access(&self) -> Access {
-        self.endpoints[0].access
+        self.listed.endpoints[0].access
     }
 
     /// What `Allow` says to another method.
     pub(super) fn allow(&self) -> String {
-        let methods = self.endpoints.iter().map(|endpoint| endpoint.method.as_str());
+        let methods = self.listed.endpoints.iter().map(|endpoint| endpoint.method.as_str());
         methods.chain(["OPTIONS"]).collect::<Vec<_>>().join(", ")
     }
 }
 
-/// Whether the segments are those of the template, with anything but nothing for its names.
-fn fits(template: &str, segments: &[&str]) -> bool {
-    let mut parts = template[1..].split('/');
-    let all =
-        segments.iter().all(|segment| {
-            parts.next().is_some_and(|part| {
-                if is_name(part) { !segment.is_empty() } else { part == *segment }
-            })
-        });
-    all && parts.next().is_none()
+impl ListedPath {
+    /// Whether `segments` are its own, with anything but nothing for its names.
+    fn fits(&self, segments: &[String]) -> bool {
+        let same = |(part, segment): (&&str, &String)| {
+            if is_name(part) { !segment.is_empty() } else { *part == segment }
+        };
+        self.segments.len() == segments.len() && self.segments.iter().zip(segments).all(same)
+    }
 }
+
+/// The list by path: taking it apart for each request would cost more than all the rest.
+static PATHS: LazyLock<Vec<ListedPath>> = LazyLock::new(|| {
+    let mut paths: Vec<ListedPath> = Vec::new();
+    for endpoint in &ENDPOINTS {
+        let segments: Vec<_> = endpoint.path[1..].split('/').collect();
+        match paths.iter_mut().find(|path| path.segments == segments) {
+            Some(path) => path.endpoints.push(endpoint),
+            None => paths.push(ListedPath { segments, endpoints: vec![endpoint] }),
+        }
+    }
+    paths
+});
 
 fn is_name(part: &str) -> bool {
     part.starts_with('{')

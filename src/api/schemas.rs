@@ -46,6 +46,7 @@ pub(super) fn schemas() -> Map<String, Value> {
         ("Ready", ready()),
         ("ReadinessCheck", readiness_check()),
         ("Inspection", open(plugin_health().into_iter().chain(inspection()))),
+        ("CallSession", call_session()),
         ("Finding", finding()),
         ("Transition", transition()),
         ("Fault", fault()),
@@ -217,6 +218,7 @@ fn inspection() -> Vec<Property> {
         ("errors", map(count())),
         ("abandoned_workers", count()),
         ("memory", open(memory.into_iter().chain([("measured", boolean())]))),
+        ("call_sessions", list(named("CallSession"))),
         ("restart_policy", numbers(&["budget", "window_seconds"])),
         ("time_limits_seconds", numbers(&["init", "frame", "call", "session", "close"])),
         ("last_crash", or_null("object")),
@@ -224,6 +226,10 @@ fn inspection() -> Vec<Property> {
         ("transitions_refused", count()),
         ("faults", list(named("Fault"))),
     ]
+}
+
+fn call_session() -> Value {
+    open([("name", text()), ("idle_seconds", or_null("number"))])
 }
 
 fn finding() -> Value {

@@ -23,8 +23,8 @@ impl Target {
     }
 
     /// The path's parts, in order.
-    pub fn segments(&self) -> Vec<&str> {
-        self.segments.iter().map(String::as_str).collect()
+    pub fn segments(&self) -> &[String] {
+        &self.segments
     }
 
     /// The first value of that name; empty for a name without `=`.
@@ -41,6 +41,9 @@ impl Target {
 
 /// `text` with each `%XX` replaced by its byte.
 fn decode(text: &str) -> Option<String> {
+    if !text.contains('%') {
+        return Some(text.to_owned());
+    }
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let [first, after @ ..] = rest {

@@ -8,7 +8,7 @@ use keepsight_contract::{Finding, HistogramSnapshot};
 use super::{OutputReport, PluginReport, RereadReport};
 use crate::{
     lifecycle::{Cause, LifecycleEvent, LifecycleState},
-    loader::{Fault, InstanceLimits, LastCrash},
+    loader::{Fault, InstanceLimits, KeptSession, LastCrash},
     sandbox::MemoryUse,
     supervisor::RestartPolicy,
 };
@@ -30,6 +30,8 @@ pub struct PluginInspection {
     pub abandoned: usize,
     /// What it and its sessions have of memory, where that is measured.
     pub memory: Option<MemoryUse>,
+    /// The sessions that calls keep, by name.
+    pub call_sessions: Vec<KeptSession>,
     /// How often and after what pauses it is built anew.
     pub restart_policy: RestartPolicy,
     /// Its time limits.

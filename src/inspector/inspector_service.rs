@@ -218,6 +218,7 @@ impl InspectorService {
             errors: report.statistics.errors.clone(),
             abandoned: self.sandbox.abandoned_of(&report.name),
             memory: report.memory,
+            call_sessions: instance.call_sessions(),
             restart_policy: self.supervisor.policy(&report.name),
             limits: instance.spec().limits,
             transitions: transitions.collect(),

@@ -10,6 +10,15 @@ use std::{
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SessionName(String);
 
+/// A session that is kept for calls to come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptSession {
+    /// Its name.
+    pub name: SessionName,
+    /// Since its last call ended; `None` while one runs in it.
+    pub idle: Option<Duration>,
+}
+
 /// That a text is no name of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a session's name has 1 to 64 letters of ASCII, digits, hyphens, underscores or dots")]
@@ -146,6 +155,14 @@ impl<J> CallQueue<J> {
     /// Whether sessions are still open that are to be closed.
     pub(super) fn sessions_end(&self) -> bool {
         self.kept.values().any(|kept| kept.ended)
+    }
+
+    /// The sessions that are kept at `now`, by name.
+    pub(super) fn sessions(&self, now: Instant) -> impl Iterator<Item = KeptSession> {
+        self.kept.iter().map(move |(name, kept)| {
+            let idle = (!kept.busy).then(|| now.saturating_duration_since(kept.used));
+            KeptSession { name: name.clone(), idle }
+        })
     }
 
     fn close(&mut self, name: SessionName) -> Next<J> {
@@ -286,6 +303,21 @@ mod tests {
         bench.queue.ran(&name("a"), false, bench.now);
         bench.push("a", 4);
         bench.check_run(TWO, "a", 4);
+    }
+
+    #[test]
+    fn what_is_kept_is_told_with_how_long_it_has_been_idle() {
+        let mut bench = Bench::new();
+        bench.keep(ONE, "b");
+        bench.wait(2);
+        bench.push("a", 1);
+        bench.check_run(TWO, "a", 1);
+        let told = |text, idle: Option<u64>| KeptSession {
+            name: name(text),
+            idle: idle.map(Duration::from_secs),
+        };
+        let sessions: Vec<_> = bench.queue.sessions(bench.now).collect();
+        assert_eq!(sessions, [told("a", None), told("b", Some(2))]);
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use std::sync::{Arc, PoisonError, Weak};
 
 use super::{
-    ClientCalls, PluginInstance, Readiness, ToolCall, ToolError, ToolOutcome, tool_calls::ToolPool,
+    ClientCalls, KeptSession, PluginInstance, Readiness, ToolCall, ToolError, ToolOutcome,
+    tool_calls::ToolPool,
 };
 
 impl PluginInstance {
@@ -47,6 +48,11 @@ impl PluginInstance {
     /// Calls that wait for a worker now.
     pub fn calls_waiting(&self) -> usize {
         self.pool.waiting_count()
+    }
+
+    /// The sessions that calls keep, by name.
+    pub fn call_sessions(&self) -> Vec<KeptSession> {
+        self.pool.sessions()
     }
 
     /// The pools of all who call.

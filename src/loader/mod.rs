@@ -33,7 +33,7 @@ mod statistics;
 mod tool_calls;
 
 pub use backoff::{Backoff, BackoffPolicy};
-pub use call_queue::{NoSessionName, SessionName};
+pub use call_queue::{KeptSession, NoSessionName, SessionName};
 pub(crate) use call_sessions::FAILED_IN_A_ROW_MAX;
 pub use catalog::{Bundled, Catalog, CatalogEntry, CatalogError};
 pub use child_probe::ProbeProgram;

@@ -8,7 +8,7 @@ use keepsight_contract::{Frame, Response};
 use serde_json::Value;
 
 use super::{
-    Attachment, Fault, Generation, PluginInstance, SessionName, ToolError,
+    Attachment, Fault, Generation, KeptSession, PluginInstance, SessionName, ToolError,
     call_queue::{CallQueue, Next, WorkerId},
     call_sessions::{CallSession, of_fault},
 };
@@ -191,6 +191,11 @@ impl ToolPool {
     /// Calls that wait for a worker now.
     pub(super) fn waiting_count(&self) -> usize {
         self.parts().queue.len()
+    }
+
+    /// The sessions that are kept, by name.
+    pub(super) fn sessions(&self) -> Vec<KeptSession> {
+        self.parts().queue.sessions(Instant::now()).collect()
     }
 
     fn start_worker(self: &Arc<Self>, instance: &Arc<PluginInstance>, id: WorkerId) {

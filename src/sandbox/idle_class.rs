@@ -110,8 +110,9 @@ mod tests {
             thread_schedule_policy().unwrap()
         });
         let policy = policy.join().unwrap();
-        let [ordinary, idle] = [NormalThreadSchedulePolicy::Other, NormalThreadSchedulePolicy::Idle]
-            .map(ThreadSchedulePolicy::Normal);
+        let [ordinary, idle] =
+            [NormalThreadSchedulePolicy::Other, NormalThreadSchedulePolicy::Idle]
+                .map(ThreadSchedulePolicy::Normal);
         assert!(policy == ordinary || policy == idle, "{policy:?}");
 
         let niceness = ThreadPriorityValue::try_from(NICENESS_0).unwrap();

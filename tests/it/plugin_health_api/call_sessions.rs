@@ -127,6 +127,20 @@ fn calls_of_one_name_share_a_session_and_others_do_not() {
 }
 
 #[test]
+fn what_is_kept_is_in_the_inspectors_report() {
+    let site = Site::start("[plugins.faults]\nuse = \"fault-injector\"");
+    site.await_state("faults", "INITIALIZED");
+    let kept = || site.get("/v1/inspector/plugins/faults").1["call_sessions"].clone();
+    assert_eq!(kept(), json!([]));
+    for name in ["b", "a"] {
+        check_calls(&site, json!({ "session": name }), 1);
+    }
+    let kept = kept();
+    assert_eq!([&kept[0]["name"], &kept[1]["name"]], ["a", "b"]);
+    assert!(kept[0]["idle_seconds"].as_f64() < Some(60.0), "{kept}");
+}
+
+#[test]
 fn what_is_no_name_is_a_bad_argument() {
     let site = Site::start("[plugins.faults]\nuse = \"fault-injector\"");
     site.await_state("faults", "INITIALIZED");

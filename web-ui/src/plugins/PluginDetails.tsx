@@ -1,6 +1,6 @@
 import type { ComponentChildren } from "preact";
 
-import { bytes, clock, count, milliseconds } from "../format/units";
+import { bytes, clock, count, milliseconds, span } from "../format/units";
 import { usePolled } from "../server/usePolled";
 import type { Fault, PluginReport, ServerEvent, Transition } from "../server/wire";
 
@@ -46,6 +46,12 @@ export function PluginDetails({ plugin }: { plugin: PluginReport }) {
           {Object.entries(shown.streams).map(([stream, state]) => (
             <li key={stream}>
               {stream}: {state}
+            </li>
+          ))}
+          {shown.call_sessions.map(({ name, idle_seconds }) => (
+            <li key={`call ${name}`}>
+              kept for calls: <code>{name}</code>,{" "}
+              {idle_seconds === null ? "busy" : `idle for ${span(idle_seconds)}`}
             </li>
           ))}
         </ul>

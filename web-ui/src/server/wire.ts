@@ -42,6 +42,7 @@ export interface PluginReport {
   errors: Record<string, number>;
   abandoned_workers: number;
   memory: PluginMemory;
+  call_sessions: CallSession[];
   last_crash: LastCrash | null;
   transitions: Transition[];
   faults: Fault[];
@@ -61,6 +62,13 @@ export interface Tool {
   id: string;
   title: string;
   description: string;
+}
+
+/** A session that calls keep by name. */
+export interface CallSession {
+  name: string;
+  /** `null` while a call runs in it. */
+  idle_seconds: number | null;
 }
 
 /** A requirement that was checked. */

@@ -136,6 +136,7 @@ export function plugin(but: Partial<PluginReport> = {}): PluginReport {
     timings: { count: 1234, mean_ms: 30, p50_ms: 29, p95_ms: 41.5, p99_ms: 60, max_ms: 80 },
     errors: {},
     abandoned_workers: 0,
+    call_sessions: [],
     memory: {
       measured: true,
       bytes: 39 << 20,
