@@ -34,6 +34,7 @@ mod motion;
 mod observation;
 #[cfg(test)]
 mod random;
+mod sight;
 mod target;
 
 pub use affine::Affine;
@@ -41,4 +42,5 @@ pub use associator::{Associator, EndReason, Step, StepOutcome, TargetEvent};
 pub use config::AssociateConfig;
 pub use motion::MotionNoise;
 pub use observation::{Observation, Rejections};
+pub use sight::{Expected, Followed, Sight};
 pub use target::Target;

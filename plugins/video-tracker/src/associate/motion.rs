@@ -11,6 +11,8 @@ use super::Affine;
 pub struct MotionNoise {
     /// Standard deviation of a detection's centre and size.
     pub measurement: f32,
+    /// The same of a box that was found by what the target looks like, without a detector.
+    pub following: f32,
     /// Growth of the position's standard deviation, per √second.
     pub position: f32,
     /// Growth of the velocity's standard deviation, per second and √second.
@@ -28,6 +30,7 @@ impl Default for MotionNoise {
     fn default() -> Self {
         Self {
             measurement: 1.0 / 20.0,
+            following: 0.08,
             position: 0.4,
             velocity: 1.027,
             first_position: 0.1,

@@ -108,6 +108,11 @@ impl Target {
         self.unseen_seconds = 0.0;
     }
 
+    /// Found without a detector.
+    pub(super) fn follow(&mut self, bbox: &BoundingBox, noise: &MotionNoise) {
+        self.filter.correct(bbox, noise.measurement / noise.following, noise);
+    }
+
     pub(super) fn confirm(&mut self) {
         self.state = TrackState::Confirmed;
     }

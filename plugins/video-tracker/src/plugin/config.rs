@@ -39,6 +39,8 @@ pub struct Config {
     pub detections_max: NonZeroUsize,
     /// The detector looks at every n-th frame.
     pub detect_every: NonZeroU32,
+    /// Whether targets are followed by what they look like on the frames between.
+    pub follow: bool,
     /// Nothing whose centre lies in one of these is detected.
     pub masks: Vec<Polygon>,
     /// How long an unseen track is kept.
@@ -145,6 +147,7 @@ impl Default for Config {
             overlap: Ratio::new(0.5).expect("in 0..=1"),
             detections_max: NonZeroUsize::new(300).expect("not 0"),
             detect_every: NonZeroU32::MIN,
+            follow: true,
             masks: Vec::new(),
             lost_after: Seconds(Duration::from_secs(1)),
             detections: None,

@@ -1,6 +1,7 @@
 //! The plugin as the runtime sees it: configuration in, detections and tracks out.
 
 mod config;
+mod following;
 mod given;
 mod identities;
 mod session;

@@ -13,6 +13,7 @@ use keepsight_contract::{
 use serde_json::json;
 
 use super::{
+    following::Following,
     settings::Settings,
     trails::Trails,
     video_tracker::{CPU_FALLBACK, GPU_FAULT_HINT},
@@ -30,6 +31,8 @@ pub struct Session {
     settings: Settings,
     finder: Option<Finder>,
     associator: Associator,
+    /// None where nothing is to be followed.
+    following: Option<Following>,
     /// Of this stream, also of its next session.
     id_next: Arc<AtomicU64>,
     previous: Option<Previous>,
@@ -71,6 +74,7 @@ impl Session {
             stream: stream.to_owned(),
             host: host.clone(),
             associator: Associator::with_first_id(settings.associate, id_next.load(Relaxed)),
+            following: settings.follow.then(|| Following::new(host)),
             settings,
             finder,
             id_next,
@@ -159,6 +163,9 @@ impl Session {
             let events = self.associator.restart();
             self.report(frame.sequence(), &events);
             self.trails.clear();
+            if let Some(following) = &mut self.following {
+                following.clear();
+            }
         }
     }
 
@@ -175,12 +182,22 @@ impl Session {
         let elapsed = self.previous.map_or(0.0, |previous| {
             frame.captured().saturating_duration_since(previous.captured).as_secs_f64()
         });
-        let StepOutcome { events, rejections } = self.associator.step(&Step {
+        let step = Step {
             sequence: frame.sequence(),
             elapsed,
             observations: observations.as_deref(),
             camera_motion: self.settings.given.camera_motion(frame.sequence()),
-        });
+        };
+        let StepOutcome { events, rejections } = match &mut self.following {
+            // With a detector on every frame there is nothing between.
+            Some(following) if self.settings.detect_every.get() > 1 => {
+                let mut looking = following.looking(frame);
+                let outcome = self.associator.step_with(&step, &mut looking);
+                looking.learn(self.associator.targets());
+                outcome
+            }
+            _ => self.associator.step(&step),
+        };
         self.id_next.store(self.associator.id_next(), Relaxed);
         self.associate_ms.record(began.elapsed().as_secs_f64() * 1e3);
         self.inputs_refused.add(rejections.total().into());

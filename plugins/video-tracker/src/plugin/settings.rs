@@ -13,6 +13,7 @@ use crate::{
 pub(super) struct Settings {
     pub(super) detect: DetectOptions,
     pub(super) detect_every: NonZeroU32,
+    pub(super) follow: bool,
     pub(super) associate: AssociateConfig,
     pub(super) given: Given,
     /// The class of given detections.
@@ -43,6 +44,7 @@ impl Settings {
                 classes,
             },
             detect_every: config.detect_every,
+            follow: config.follow,
             associate,
             given,
             given_class: config.classes.first().map_or("object", String::as_str).into(),

@@ -1,7 +1,8 @@
 use keepsight_contract::TrackState;
 
 use super::{
-    Affine, AssociateConfig, Observation, Rejections, Target, grid::Edges, matching::Matching,
+    Affine, AssociateConfig, Expected, Followed, Observation, Rejections, Sight, Target,
+    grid::Edges, matching::Matching, sight::Blind,
 };
 
 /// Links the detections of successive frames to targets.
@@ -86,6 +87,8 @@ struct Scratch {
     seen: Vec<bool>,
     claimed: Vec<bool>,
     dropped: Vec<bool>,
+    expected: Vec<Expected>,
+    followed: Vec<Followed>,
 }
 
 impl Associator {
@@ -134,8 +137,16 @@ impl Associator {
 
     /// Takes in the next frame.
     pub fn step(&mut self, step: &Step<'_>) -> StepOutcome {
+        self.step_with(step, &mut Blind)
+    }
+
+    /// Takes in the next frame, of which `sight` sees the pixels.
+    pub fn step_with(&mut self, step: &Step<'_>, sight: &mut dyn Sight) -> StepOutcome {
         let mut outcome = StepOutcome::default();
         self.advance(step, &mut outcome.rejections);
+        if step.observations.is_none() {
+            self.follow(sight);
+        }
         if let Some(observations) = step.observations {
             self.select(observations, &mut outcome.rejections);
             self.continue_confirmed(observations);
@@ -169,6 +180,30 @@ impl Associator {
         self.seconds_undetected += elapsed;
         for target in &mut self.targets {
             target.advance(elapsed, motion.as_ref(), &self.config.motion);
+        }
+    }
+
+    /// Corrects the targets by what is found of them without a detector. One that is lost is not
+    /// looked for: what would be found is somebody else.
+    fn follow(&mut self, sight: &mut dyn Sight) {
+        let Scratch { expected, followed, .. } = &mut self.scratch;
+        expected.clear();
+        followed.clear();
+        let known = |t: &&Target| matches!(t.state(), TrackState::Confirmed | TrackState::Coasting);
+        let place = |target: &Target| Expected { id: target.id(), bbox: target.bounding_box() };
+        expected.extend(self.targets.iter().filter(known).map(place));
+        if expected.is_empty() {
+            return;
+        }
+        sight.follow(expected, followed);
+        for Followed { id, bbox } in followed {
+            // Targets are in the order of their ids.
+            let found = self.targets.binary_search_by_key(id, Target::id);
+            if let Ok(index) = found
+                && bbox.is_valid()
+            {
+                self.targets[index].follow(bbox, &self.config.motion);
+            }
         }
     }
 
