@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use keepsight_contract::FrameSize;
 
 /// Keeps sight of what a camera sees, and keeps running while it does.
 #[derive(Debug, Parser)]
@@ -59,9 +60,9 @@ pub(super) struct RunOptions {
 
 #[derive(Debug, Args)]
 pub(super) struct TrackOptions {
-    /// Folder of pictures, film (MJPEG in AVI), or source URI
-    #[arg(value_name = "INPUT")]
-    pub(super) input: String,
+    /// Folder of pictures, film (MJPEG in AVI), or source URI; given detections need none
+    #[arg(value_name = "INPUT", required_unless_present_all = ["detections", "size"])]
+    pub(super) input: Option<String>,
     /// Write tracks here: MOT text to a .txt, JSON Lines to a .jsonl
     #[arg(long, value_name = "FILE")]
     pub(super) tracks: Option<PathBuf>,
@@ -74,6 +75,14 @@ pub(super) struct TrackOptions {
     /// Take detections from this file (MOT text) instead of a model
     #[arg(long, value_name = "FILE")]
     pub(super) detections: Option<PathBuf>,
+    /// Size of the pictures that the detections were made of, where there is no INPUT
+    #[arg(
+        long, value_name = "WxH", requires_all = ["detections", "fps"], conflicts_with = "input"
+    )]
+    pub(super) size: Option<FrameSize>,
+    /// How many of them there were a second
+    #[arg(long, value_name = "N", requires = "size", value_parser = frames_per_second)]
+    pub(super) fps: Option<f64>,
     /// Take the camera's motion from this file: frame, then the 2x3 matrix from the frame before
     #[arg(long, value_name = "FILE")]
     pub(super) camera_motion: Option<PathBuf>,
@@ -92,6 +101,11 @@ pub(super) struct CheckOptions {
 pub(super) struct ProbeOptions {
     /// Kind of requirement, such as gpu
     pub(super) kind: String,
+}
+
+fn frames_per_second(text: &str) -> Result<f64, String> {
+    let rate = text.parse().ok().filter(|rate| (0.001..=1000.0).contains(rate));
+    rate.ok_or_else(|| "a number of 0.001 to 1000 is needed".to_owned())
 }
 
 impl Command {

@@ -4,6 +4,7 @@
 //! error. Every command ends with one of the codes of [`ExitStatus`].
 
 mod arguments;
+mod blank_frames;
 mod check;
 mod exit_status;
 mod listings;

@@ -6,17 +6,18 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 pub(super) struct Progress(ProgressBar);
 
 impl Progress {
-    /// A bar for `total` frames, or a count where nobody knows how many there are.
-    pub(super) fn new(total: Option<u64>) -> Self {
-        let bar = match total {
-            Some(total) => ProgressBar::new(total)
-                .with_style(style("{bar:32} {pos}/{len} frames  {per_sec}  {eta} left")),
-            None => {
-                ProgressBar::new_spinner().with_style(style("{spinner} {pos} frames  {per_sec}"))
-            }
-        };
+    /// A count, until somebody knows how many frames there are.
+    pub(super) fn new() -> Self {
+        let bar = ProgressBar::new_spinner();
+        bar.set_style(style("{spinner} {human_pos} frames  {per_sec}"));
         bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(5));
         Self(bar)
+    }
+
+    /// There will be `total` frames: from here on a bar, with the time that is left.
+    pub(super) fn expect(&self, total: u64) {
+        self.0.set_style(style("{wide_bar} {human_pos}/{human_len} frames  {per_sec}  {eta} left"));
+        self.0.set_length(total);
     }
 
     pub(super) fn advance(&self) {

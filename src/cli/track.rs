@@ -1,5 +1,8 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fs::File,
+    io::{self, BufRead, BufReader, Read},
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -13,8 +16,8 @@ use keepsight_contract::{Pace, SourceUri, Tracks};
 use serde_json::{Value, json};
 
 use super::{
-    ExitStatus, Failure, arguments::TrackOptions, print, progress::Progress, settings,
-    signals::Signals, track_files::TrackFiles,
+    ExitStatus, Failure, arguments::TrackOptions, blank_frames::BlankFrames, print,
+    progress::Progress, settings, signals::Signals, track_files::TrackFiles,
 };
 use crate::{
     config::{Config, Mode, PluginConfig, Settings},
@@ -42,6 +45,7 @@ pub(super) fn track(
 ) -> Result<ExitStatus, Failure> {
     TrackFiles::check_names(options.tracks.as_deref(), options.overlay.as_deref())
         .map_err(|error| Failure::of(ExitStatus::Configuration, &error))?;
+    let catalog = &catalog.with_source(BlankFrames::REGISTRATION)?;
     let config = configuration(options, catalog)?;
     let (outcomes, results) = mpsc::sync_channel(OUTCOMES_WAITING);
     let probe_program =
@@ -58,7 +62,7 @@ pub(super) fn track(
         .map_err(|error| Failure::of(ExitStatus::Configuration, &error))?;
     runtime.begin();
     let interrupted = watch_for_interrupt()?;
-    let progress = Progress::new(None);
+    let progress = Progress::new();
     let outcome = collect(options, &runtime, &results, &progress, &interrupted);
     let took = progress.finish();
     // Sessions that wait for us to take their outcome must not wait for ever.
@@ -77,11 +81,7 @@ pub(super) fn track(
 
 /// One stream, one tracker, nothing dropped.
 fn configuration(options: &TrackOptions, catalog: &Catalog) -> Result<Config, Failure> {
-    let known = |uri: &SourceUri| catalog.source(uri.scheme()).is_some();
-    let uri = match options.input.parse::<SourceUri>() {
-        Ok(uri) if known(&uri) => options.input.clone(),
-        _ => format!("file:{}", options.input),
-    };
+    let uri = source(options, catalog)?;
     let mut config = settings::for_source(&uri, catalog);
     let mut plugin = match &options.config {
         Some(file) => tracker_of(&settings::read(file, catalog)?, file.display())?,
@@ -107,6 +107,42 @@ fn configuration(options: &TrackOptions, catalog: &Catalog) -> Result<Config, Fa
         stream.plugins = vec![TRACKER.to_owned()];
     }
     Ok(config)
+}
+
+/// What the frames come from: a source by its URI, a path, or nothing but their number.
+fn source(options: &TrackOptions, catalog: &Catalog) -> Result<String, Failure> {
+    if let (Some(size), Some(rate), Some(detections)) =
+        (options.size, options.fps, &options.detections)
+    {
+        return last_frame(detections).map(|count| BlankFrames::uri(size, rate, count)).map_err(
+            |error| {
+                let message = format!("cannot read {}: {error}", detections.display());
+                Failure::new(ExitStatus::Missing, message)
+            },
+        );
+    }
+    let input = options.input.clone().expect("an argument that is required without the others");
+    Ok(match input.parse::<SourceUri>() {
+        Ok(uri) if catalog.source(uri.scheme()).is_some() => input,
+        _ => format!("file:{input}"),
+    })
+}
+
+/// The highest frame number in a MOT text. What is no such text is left for the tracker to
+/// complain of.
+fn last_frame(path: &Path) -> io::Result<u64> {
+    let mut reader = BufReader::new(File::open(path)?);
+    let (mut last, mut line) = (1, Vec::new());
+    loop {
+        line.clear();
+        let bytes = reader.by_ref().take(LINE_BYTES_MAX).read_until(b'\n', &mut line)?;
+        if bytes == 0 || line.len() as u64 == LINE_BYTES_MAX {
+            return Ok(last);
+        }
+        let text = String::from_utf8_lossy(&line);
+        let number = text.split(',').next().and_then(|number| number.trim().parse().ok());
+        last = last.max(number.filter(|number| *number <= FRAME_MAX).unwrap_or(0));
+    }
 }
 
 fn tracker_of(config: &Config, file: impl std::fmt::Display) -> Result<PluginConfig, Failure> {
@@ -143,6 +179,10 @@ fn collect(
                 continue;
             }
         };
+        if tally.frames == 0 {
+            let expected = stream.report().status.frames_expected;
+            expected.into_iter().for_each(|total| progress.expect(total));
+        }
         let index = outcome.frame.sequence();
         match &outcome.result {
             Ok(response) => {
@@ -268,6 +308,9 @@ fn watch_for_interrupt() -> Result<Arc<AtomicBool>, Failure> {
 const TRACKER: &str = "video-tracker";
 /// Outcomes that may wait to be written.
 const OUTCOMES_WAITING: usize = 8;
+/// What a line of detections has at most, and which number a frame.
+const LINE_BYTES_MAX: u64 = 1_024;
+const FRAME_MAX: u64 = 10_000_000;
 /// Frame rate of a film whose input has none, in frames a second.
 const RATE_UNKNOWN: f64 = 25.0;
 const LOOK_ROUND: Duration = Duration::from_millis(100);

@@ -144,6 +144,18 @@ impl Catalog {
         }
     }
 
+    /// The same, and a source that only one command knows.
+    ///
+    /// # Errors
+    /// [`CatalogError`] when something else opens one of its schemes.
+    pub fn with_source(&self, source: SourceRegistration) -> Result<Self, CatalogError> {
+        let mut catalog = self.clone();
+        for scheme in source.schemes {
+            insert(&mut catalog.sources, scheme, source, |source| source.crate_name)?;
+        }
+        Ok(catalog)
+    }
+
     fn audit(&self, bundled: &[Bundled]) -> Result<(), CatalogError> {
         let crates: Vec<&str> = self.crate_names().collect();
         match bundled.iter().find(|bundled| !crates.contains(&bundled.crate_name)) {

@@ -111,12 +111,13 @@ fn open(stream: &Arc<StreamShared>, seat: &WorkerSeat) -> Option<Box<dyn ErasedS
     });
     match opened {
         Ok(Ok(source)) => {
-            let info = seat.run(Phase::SourceOpen, stream.limits.open, |_| source.info());
+            let info = seat
+                .run(Phase::SourceOpen, stream.limits.open, |_| (source.info(), source.frames()));
             match info {
-                Ok(info) => {
+                Ok((info, frames)) => {
                     tracing::info!(stream = %stream.name, device = %info.device,
                         size = %info.size, format = ?info.format, "source opened");
-                    stream.update(|status, _| status.opened(info));
+                    stream.update(|status, _| status.opened(info, frames));
                     Some(source)
                 }
                 Err(fault) => {

@@ -55,6 +55,8 @@ pub struct StreamStatus {
     pub last_trouble: Option<SourceTrouble>,
     /// What was opened last, with format and size of its newest frame.
     pub info: Option<SourceInfo>,
+    /// How many frames that has from its first to its last, where it knows.
+    pub frames_expected: Option<u64>,
     /// Frames that came so far.
     pub frames_in: u64,
     /// How often the source was opened again.
@@ -86,6 +88,7 @@ impl StreamStatus {
             hint: None,
             last_trouble: None,
             info: None,
+            frames_expected: None,
             frames_in: 0,
             reconnects: 0,
             last_frame_at: None,
@@ -101,8 +104,9 @@ impl StreamStatus {
             .then(|| (self.recent.len() - 1) as f64 / seconds)
     }
 
-    pub(super) fn opened(&mut self, info: SourceInfo) {
+    pub(super) fn opened(&mut self, info: SourceInfo, frames: Option<u64>) {
         self.info = Some(info);
+        self.frames_expected = frames;
         self.recent.clear();
     }
 

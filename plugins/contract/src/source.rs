@@ -28,6 +28,12 @@ pub trait Source: Sized + 'static {
     /// [`SourceError`]; the source is closed then and opened again, unless the fault lasts.
     fn next(&mut self, call: &CallContext) -> Result<SourceEvent, SourceError>;
 
+    /// How many frames there are from the first to the last, as far as is known when it was
+    /// opened; no promise.
+    fn frames(&self) -> Option<u64> {
+        None
+    }
+
     /// Gives back what was opened.
     ///
     /// # Errors
@@ -239,6 +245,9 @@ pub trait ErasedSource {
     /// As [`Source::next`].
     fn next(&mut self, call: &CallContext) -> Result<SourceEvent, SourceError>;
 
+    /// [`Source::frames`].
+    fn frames(&self) -> Option<u64>;
+
     /// [`Source::close`].
     ///
     /// # Errors
@@ -253,6 +262,10 @@ impl<S: Source> ErasedSource for S {
 
     fn next(&mut self, call: &CallContext) -> Result<SourceEvent, SourceError> {
         Source::next(self, call)
+    }
+
+    fn frames(&self) -> Option<u64> {
+        Source::frames(self)
     }
 
     fn close(self: Box<Self>) -> Result<(), SourceError> {

@@ -48,6 +48,10 @@ impl Source for SceneSource {
         }
     }
 
+    fn frames(&self) -> Option<u64> {
+        self.settings.frames
+    }
+
     fn next(&mut self, call: &CallContext) -> Result<SourceEvent, SourceError> {
         if self.settings.frames.is_some_and(|frames| self.next_sequence >= frames) {
             return Ok(SourceEvent::Ended);
@@ -123,6 +127,7 @@ mod tests {
         let mut source = open("scene:?frames=3&size=320x240", Pace::Unpaced);
         let info = source.info();
         assert_eq!((info.rate, info.live, info.format), (Some(30.0), false, PixelFormat::Yuyv));
+        assert_eq!(source.frames(), Some(3));
         let frames: Vec<Frame> = std::iter::from_fn(|| next(&mut source)).collect();
         assert_eq!(frames.iter().map(Frame::sequence).collect::<Vec<_>>(), [0, 1, 2]);
         for pair in frames.windows(2) {

@@ -41,12 +41,15 @@ struct StreamHeader {
     is_video: bool,
     codec: [u8; 4],
     rate: Option<f64>,
+    /// How many frames it says to have; 0 where a recorder never got to write that down.
+    frames: u32,
 }
 
 struct VideoStream {
     /// Two digits that its chunks' names begin with.
     digits: [u8; 2],
     rate: Option<f64>,
+    frames: u32,
 }
 
 impl AviReader {
@@ -84,6 +87,12 @@ impl<R: Read + Seek> AviReader<R> {
     /// Frames a second, as the stream's header says.
     pub(crate) fn rate(&self) -> Option<f64> {
         self.video.as_ref().and_then(|video| video.rate)
+    }
+
+    /// How many frames the stream's header promises.
+    pub(crate) fn frames(&self) -> Option<u64> {
+        let frames = self.video.as_ref().map_or(0, |video| video.frames);
+        (frames > 0).then_some(frames.into())
     }
 
     /// The next frame's JPEG; `None` after the last.
@@ -159,6 +168,7 @@ impl<R: Read + Seek> AviReader<R> {
             is_video: bytes.starts_with(b"vids"),
             codec: [bytes[4], bytes[5], bytes[6], bytes[7]],
             rate: Some(rate / scale).filter(rate_fits),
+            frames: if bytes.len() >= 36 { word(32) } else { 0 },
         });
         self.streams += 1;
         if self.streams > STREAMS_MAX {
@@ -181,7 +191,7 @@ impl<R: Read + Seek> AviReader<R> {
             self.unreadable.push(String::from_utf8_lossy(&codecs[1]).escape_debug().to_string());
         } else if self.video.is_none() {
             let digits = [b'0' + (header.index / 10) as u8, b'0' + (header.index % 10) as u8];
-            self.video = Some(VideoStream { digits, rate: header.rate });
+            self.video = Some(VideoStream { digits, rate: header.rate, frames: header.frames });
         }
         Ok(())
     }

@@ -70,6 +70,15 @@ impl Film {
         }
     }
 
+    /// How many frames there are, where that is written down.
+    pub(crate) fn frames(&self) -> Option<u64> {
+        match self {
+            Self::Folder(folder) => Some(folder.frames()),
+            Self::Avi(avi) => avi.frames(),
+            Self::Stream(_) => None,
+        }
+    }
+
     /// The next picture; `None` after the last.
     pub(crate) fn next(&mut self) -> Result<Option<StoredPicture>, FileError> {
         match self {

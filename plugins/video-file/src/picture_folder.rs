@@ -43,6 +43,11 @@ impl PictureFolder {
         self.rate
     }
 
+    /// How many pictures there are.
+    pub(crate) fn frames(&self) -> u64 {
+        self.paths.len() as u64
+    }
+
     /// The next picture's bytes; `None` after the last.
     pub(crate) fn next(&mut self) -> Result<Option<StoredPicture>, FileError> {
         let Some(path) = self.paths.get(self.next) else { return Ok(None) };

@@ -107,6 +107,10 @@ impl Source for FileSource {
         }
     }
 
+    fn frames(&self) -> Option<u64> {
+        self.film.frames().filter(|_| !self.settings.repeat)
+    }
+
     fn next(&mut self, call: &CallContext) -> Result<SourceEvent, SourceError> {
         let upcoming = match self.waiting.take() {
             Some(upcoming) => upcoming,

@@ -51,8 +51,33 @@ fn given_detections_are_tracked_without_a_model() {
     assert_eq!(text.lines().count(), 8, "{text}");
     assert!(text.lines().all(|line| line.split(',').nth(1) == Some("1")), "{text}");
 
+    // Nothing is on the pictures that matters, so they may be missing.
+    let alone = ["--size", "320x240", "--fps", "10", "--tracks", "alone.txt"];
+    let without = [&["track"][..], &from, &alone].concat();
+    place.run(&without).check(0, &["8 frames, 1 tracks"]);
+    assert_eq!(text.as_bytes(), read(&place, "alone.txt"));
+
     place.write("det.txt", "1,-1,10,20,thirty,60,0.9\n");
     place.run(&arguments).check(3, &["det.txt", "line 1"]);
+    place.run(&without).check(3, &["det.txt", "line 1"]);
+    fs::remove_file(place.path().join("det.txt")).unwrap();
+    place.run(&without).check(3, &["cannot read det.txt", "No such file"]);
+}
+
+#[test]
+fn what_is_left_out_has_to_be_given_by_something_else() {
+    let place = Place::new();
+    for (arguments, said) in [
+        (&["track"][..], "INPUT"),
+        (&["track", "--detections", "d.txt"], "INPUT"),
+        (&["track", "--detections", "d.txt", "--size", "9x9"], "--fps"),
+        (&["track", "--size", "9x9", "--fps", "9"], "--detections"),
+        (&["track", "i", "--detections", "d", "--size", "9x9", "--fps", "9"], "cannot be used"),
+        (&["track", "--detections", "d", "--size", "9", "--fps", "9"], "--size"),
+        (&["track", "--detections", "d", "--size", "9x9", "--fps", "0"], "0.001 to 1000"),
+    ] {
+        place.run(arguments).check(2, &[said]);
+    }
 }
 
 #[test]
