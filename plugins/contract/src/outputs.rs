@@ -109,7 +109,8 @@ pub struct Track {
 pub enum TrackState {
     /// Seen too seldom to be sure.
     Tentative,
-    /// Seen in the last frame that was looked at for objects.
+    /// Seen in the last frame that was looked at for objects, or a moment before that and since
+    /// then hidden by one that was.
     Confirmed,
     /// Not seen when last looked for; where it should be by its motion.
     Coasting,

@@ -18,8 +18,17 @@ pub struct AssociateConfig {
     pub second_iou_min: f32,
     /// The least IoU × confidence that confirms a tentative target, in 0..1.
     pub tentative_similarity_min: f32,
+    /// For how many seconds a tentative target must be seen before it is confirmed; twice at
+    /// least.
+    pub confirm_seconds: f32,
     /// Above this IoU, a seen and an unseen target are the same, and the younger one ends.
     pub duplicate_iou: f32,
+    /// Of which share of an unseen target a seen one must cover for it to count as hidden, in
+    /// 0..=1.
+    pub hidden_share: f32,
+    /// For how many seconds an unseen target that is hidden stays confirmed: it is known to be
+    /// there.
+    pub hidden_seconds: f32,
     /// For how many seconds an unseen target is coasting: reported where it should be.
     pub coast_seconds: f32,
     /// After how many seconds unseen a target ends.
@@ -41,7 +50,10 @@ impl Default for AssociateConfig {
             first_similarity_min: 0.2,
             second_iou_min: 0.5,
             tentative_similarity_min: 0.3,
-            duplicate_iou: 0.85,
+            confirm_seconds: 0.05,
+            duplicate_iou: 0.93,
+            hidden_share: 0.7,
+            hidden_seconds: 0.3,
             coast_seconds: 0.5,
             lost_seconds: 1.0,
             motion: MotionNoise::default(),

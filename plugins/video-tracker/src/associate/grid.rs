@@ -138,8 +138,9 @@ impl Layout {
         let count = boxes.len() as f32;
         let most = (2.0 * count).sqrt().min(SIDE_MAX);
         let (across, down) = (bounds.right - bounds.left, bounds.bottom - bounds.top);
-        let columns = (across * count / width).clamp(1.0, most).floor();
-        let rows = (down * count / height).clamp(1.0, most).floor();
+        // Boxes so narrow that rounding makes lines of them leave no number here.
+        let cells = |share: f32| share.max(1.0).min(most).floor();
+        let (columns, rows) = (cells(across * count / width), cells(down * count / height));
         Self {
             left: bounds.left,
             top: bounds.top,
@@ -217,6 +218,17 @@ mod tests {
                 assert_eq!(found, expected);
             }
         }
+    }
+
+    #[test]
+    fn boxes_without_breadth_are_held_too() {
+        let mut grid = Grid::default();
+        let line = Edges::new(&BoundingBox::new(50_000.0, 7.0, 1e-30, 1e-30));
+        grid.fill(std::iter::repeat_n(line, 3));
+        grid.overlaps(&line, |index, _| panic!("found {index}"));
+        grid.overlaps(&Edges::new(&BoundingBox::new(0.0, 0.0, 1e5, 9.0)), |index, _| {
+            panic!("found {index}")
+        });
     }
 
     #[test]

@@ -17,6 +17,9 @@ pub struct MotionNoise {
     pub position: f32,
     /// Growth of the velocity's standard deviation, per second and √second.
     pub velocity: f32,
+    /// How much of the process noise widths and heights have: sizes change more slowly than
+    /// places.
+    pub size: f32,
     /// Standard deviation of a new target's position.
     pub first_position: f32,
     /// Standard deviation of a new target's velocity, per second.
@@ -33,6 +36,7 @@ impl Default for MotionNoise {
             following: 0.08,
             position: 0.4,
             velocity: 1.027,
+            size: 0.7,
             first_position: 0.1,
             first_velocity: 1.875,
         }
@@ -79,8 +83,8 @@ impl BoxFilter {
         let (width, height) = (self.width.value, self.height.value);
         self.x.predict(elapsed, width, noise);
         self.y.predict(elapsed, height, noise);
-        self.width.predict(elapsed, width, noise);
-        self.height.predict(elapsed, height, noise);
+        self.width.predict(elapsed, noise.size * width, noise);
+        self.height.predict(elapsed, noise.size * height, noise);
         self.width.keep_within(SIZE_MIN, SIZE_MAX);
         self.height.keep_within(SIZE_MIN, SIZE_MAX);
         self.x.keep_within(-CENTER_MAX, CENTER_MAX);

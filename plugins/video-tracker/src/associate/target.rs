@@ -55,8 +55,9 @@ impl Target {
         self.confidence
     }
 
-    /// Tentative until a second detection agrees; confirmed while each run of the detector sees
-    /// it, also on the frames between two runs; then coasting, and later lost.
+    /// Tentative until further detections agree; confirmed while each run of the detector sees
+    /// it, also on the frames between two runs, and for a moment more while a seen one hides it;
+    /// then coasting, and later lost.
     pub fn state(&self) -> TrackState {
         self.state
     }
@@ -135,6 +136,21 @@ impl Target {
         } else {
             TrackState::Lost
         };
+    }
+
+    /// Another one is in front of it, so that it is still there.
+    pub(super) fn hide(&mut self) {
+        self.state = TrackState::Confirmed;
+    }
+
+    /// Confirmed, and seen at the detector's previous run.
+    pub(super) fn is_seen(&self) -> bool {
+        self.state == TrackState::Confirmed && self.unseen_seconds == 0.0
+    }
+
+    /// Once confirmed, and not seen at the detector's previous run.
+    pub(super) fn is_unseen(&self) -> bool {
+        self.state != TrackState::Tentative && self.unseen_seconds > 0.0
     }
 
     pub(super) fn unseen_seconds(&self) -> f32 {

@@ -154,7 +154,7 @@ impl Associator {
             self.settle_tentative(observations, &mut outcome.events);
             self.age_unseen(&mut outcome.events);
             self.begin(observations, step.sequence, &mut outcome);
-            self.drop_duplicates(&mut outcome.events);
+            self.compare_with_unseen(&mut outcome.events);
             self.has_detected = true;
             self.seconds_undetected = 0.0;
         }
@@ -246,7 +246,7 @@ impl Associator {
     /// Only targets seen at the detector's previous run: what has been gone for longer would
     /// come back as somebody else's shadow.
     fn continue_with_low(&mut self, observations: &[Observation]) {
-        self.choose(|target, seen| !seen && target.state() == TrackState::Confirmed);
+        self.choose(|target, seen| !seen && target.is_seen());
         let least = self.config.second_iou_min;
         self.pair(observations, Pool::Low, |iou, _| iou - least);
     }
@@ -264,6 +264,10 @@ impl Associator {
                 continue;
             }
             if target.state() == TrackState::Tentative {
+                let known = self.seconds - target.first_seconds();
+                if known + TOLERANCE < self.config.confirm_seconds.into() {
+                    continue;
+                }
                 events.push(TargetEvent::Started { id: target.id() });
             }
             target.confirm();
@@ -284,7 +288,7 @@ impl Associator {
                 continue;
             }
             target.miss(self.seconds_undetected, self.config.coast_seconds);
-            if target.unseen_seconds() > self.config.lost_seconds {
+            if target.unseen_seconds() > self.config.lost_seconds + TOLERANCE as f32 {
                 *dropped = true;
                 events.push(TargetEvent::Ended { id: target.id(), reason: EndReason::Lost });
             }
@@ -318,19 +322,19 @@ impl Associator {
     }
 
     /// Where a seen and an unseen target are almost the same box, the younger one ends and the
-    /// older one is what was seen.
-    fn drop_duplicates(&mut self, events: &mut Vec<TargetEvent>) {
+    /// older one is what was seen; where a seen one covers most of an unseen one, it hides it.
+    fn compare_with_unseen(&mut self, events: &mut Vec<TargetEvent>) {
         let least = self.config.duplicate_iou;
-        let is = |target: &Target, state| target.state() == state;
-        let unseen =
-            |target: &Target| is(target, TrackState::Coasting) || is(target, TrackState::Lost);
-        let Scratch { candidates, high: confirmed, dropped, .. } = &mut self.scratch;
+        let hidden_share = self.config.hidden_share;
+        let hidden_seconds = self.config.hidden_seconds + TOLERANCE as f32;
+        let Scratch { candidates, high: confirmed, low: hidden, dropped, .. } = &mut self.scratch;
         let indices = |of: &mut Vec<u32>, keep: &dyn Fn(&Target) -> bool| {
             of.clear();
             of.extend((0..).zip(&self.targets).filter(|(_, t)| keep(t)).map(|(index, _)| index));
         };
-        indices(candidates, &unseen);
-        indices(confirmed, &|target| is(target, TrackState::Confirmed));
+        indices(candidates, &Target::is_unseen);
+        indices(confirmed, &Target::is_seen);
+        hidden.clear();
         if candidates.is_empty() || confirmed.is_empty() {
             return;
         }
@@ -341,8 +345,16 @@ impl Associator {
             candidates.iter().map(edges),
             confirmed.iter().map(edges),
             |unseen, seen, iou| {
-                let unseen = &self.targets[candidates[unseen as usize] as usize];
+                let index = candidates[unseen as usize];
+                let unseen = &self.targets[index as usize];
                 let seen = &self.targets[confirmed[seen as usize] as usize];
+                if unseen.unseen_seconds() <= hidden_seconds {
+                    let area = unseen.bounding_box().area();
+                    let both = area + seen.bounding_box().area();
+                    if iou / (1.0 + iou) * both >= hidden_share * area {
+                        hidden.push(index);
+                    }
+                }
                 if unseen.class_id() == seen.class_id() { iou - least } else { 0.0 }
             },
         );
@@ -361,6 +373,9 @@ impl Associator {
             dropped[younger] = true;
             let id = self.targets[younger].id();
             events.push(TargetEvent::Ended { id, reason: EndReason::Duplicate });
+        }
+        for index in &self.scratch.low {
+            self.targets[*index as usize].hide();
         }
         self.remove_dropped();
     }
@@ -434,6 +449,8 @@ fn keep_most_confident(indices: &mut Vec<u32>, observations: &[Observation], mos
     }
 }
 
+/// By how much times in seconds may be off where they are compared: sums of many are rounded.
+const TOLERANCE: f64 = 1e-3;
 /// Longer gaps between two frames are taken as this one, in seconds.
 const ELAPSED_MAX: f64 = 10.0;
 

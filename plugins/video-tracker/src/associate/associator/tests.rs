@@ -172,6 +172,56 @@ fn two_who_cross_keep_their_ids() {
     assert!(first.bounding_box().x > 400.0 && second.bounding_box().x < 80.0);
 }
 
+/// Everyone of a crowd is out of sight for a second, one after the other, and comes back as
+/// himself, at any frame rate. Boxes are off by some of their size, as a detector's are.
+#[test]
+fn who_was_hidden_for_a_second_comes_back_as_himself() {
+    for rate in [5u32, 10, 25, 30, 60] {
+        let mut random = Random::new(rate.into());
+        let mut associator = Associator::new(AssociateConfig::default());
+        let seconds = |frame: u32| frame as f32 / rate as f32;
+        for frame in 0..14 * rate {
+            let visible = |person: u32| {
+                let hidden = 2.0 + f64::from(person) * 2.0..3.0 + f64::from(person) * 2.0;
+                !hidden.contains(&(f64::from(frame) / f64::from(rate)))
+            };
+            let mut see = |person: u32| {
+                let (lane, pace) = (person as f32 * 90.0, 20.0 + 12.0 * person as f32);
+                let mut off = |size: f32| 0.02 * size * (random.below(2.0) - 1.0);
+                let x = 40.0 + pace * seconds(frame) + off(50.0);
+                let bbox =
+                    BoundingBox::new(x, lane + off(120.0), 50.0 + off(50.0), 120.0 + off(120.0));
+                Observation { bbox, confidence: 0.9, class_id: 0 }
+            };
+            let crowd: Vec<_> = (0..6).filter(|person| visible(*person)).map(&mut see).collect();
+            associator.step(&Step {
+                sequence: frame.into(),
+                elapsed: 1.0 / f64::from(rate),
+                observations: Some(&crowd),
+                camera_motion: None,
+            });
+        }
+        let ids: Vec<_> = associator.targets().iter().map(Target::id).collect();
+        assert_eq!(ids, [1, 2, 3, 4, 5, 6], "at {rate} frames a second");
+        assert!(associator.targets().iter().all(|target| target.state() == Confirmed));
+    }
+}
+
+#[test]
+fn who_is_hidden_by_somebody_seen_is_confirmed_for_a_moment_more() {
+    let mut scene = Scene::new();
+    let behind = Observation { bbox: BoundingBox::new(5.0, 110.0, 40.0, 80.0), ..person(0.0, 0.8) };
+    for x in [75.0, 60.0, 45.0, 30.0, 15.0] {
+        scene.see(&[person(x, 0.9), behind]);
+        scene.check(&[(1, Confirmed), (2, Confirmed)]);
+    }
+    for state in [Confirmed, Confirmed, Confirmed, Coasting] {
+        scene.see(&[person(0.0, 0.9)]);
+        scene.check(&[(1, Confirmed), (2, state)]);
+        assert_eq!(scene.associator.targets()[1].observation(), None);
+    }
+}
+
 #[test]
 fn a_camera_that_jumps_loses_nobody_who_knows_the_jump() {
     let jump = Affine { rows: [[1.0, 0.0, 300.0], [0.0, 1.0, 0.0]] };
