@@ -119,6 +119,15 @@ fn frames_of_one_pixel_and_of_odd_sizes_are_frames() {
 }
 
 #[test]
+fn frames_of_8k_are_frames() {
+    let (outcomes, health) = run_made("tracker-8k", 2, |_| {
+        let bytes = vec![110; 7680 * 4320 * 2];
+        frames::from_bytes(PixelFormat::Yuyv, 7680, 4320, bytes)
+    });
+    check_all_fine(&outcomes, &health);
+}
+
+#[test]
 fn a_damaged_picture_in_the_middle_is_one_error_and_the_next_one_is_fine() {
     let (outcomes, health) = run_made("tracker-damaged", 7, |sequence| match sequence {
         2 => compressed(64, 48, vec![0xff, 0xd8, 0xff, 0x00, 0x12]),

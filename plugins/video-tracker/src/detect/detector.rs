@@ -66,6 +66,15 @@ pub enum DetectError {
         /// What the engine said.
         reason: String,
     },
+    /// What the network gave is not what a network gives.
+    #[error(
+        "the model gave {count} numbers that are none (NaN) for this frame, and no detection; \
+         where that goes on, the model does not fit its description or is damaged"
+    )]
+    NotANumber {
+        /// How many.
+        count: usize,
+    },
 }
 
 impl DetectScratch {
@@ -140,6 +149,13 @@ impl Detector {
             }
         };
         suppress(candidates, options.overlap_max, options.detections_max);
+        if candidates.is_empty() {
+            let numbers = outputs.iter().flatten();
+            let count = numbers.filter(|number| number.is_nan()).count();
+            if count > 0 {
+                return Err(DetectError::NotANumber { count });
+            }
+        }
         let found = candidates.iter().filter_map(|candidate| self.detection(candidate)).collect();
         scratch.times = DetectTimes {
             preprocess: prepared - began,

@@ -45,6 +45,6 @@ pub use path::{
 };
 
 #[cfg(test)]
-mod onnx_fixture;
+pub(crate) mod onnx_fixture;
 #[cfg(test)]
 mod tests;

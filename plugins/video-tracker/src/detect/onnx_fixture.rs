@@ -175,14 +175,57 @@ impl OnnxFixture {
         for name in self.outputs {
             message(&mut graph, 12, &value_info(name, None));
         }
-
         model(&graph)
     }
 }
 
+/// A model of the YOLOX family for an input of 32 × 32 and two classes, whose every number is the
+/// square root of one of the input's: what is dark there is not a number here.
+pub(crate) fn roots() -> (Vec<u8>, &'static str) {
+    let node = |operator: &str, inputs: &[&str], output: &str| {
+        let mut node = Vec::new();
+        inputs.iter().for_each(|name| text(&mut node, 1, name));
+        text(&mut node, 2, output);
+        text(&mut node, 4, operator);
+        node
+    };
+    let mut graph = Vec::new();
+    message(&mut graph, 1, &node("Slice", &["x", "starts", "ends", "axes"], "corner"));
+    message(&mut graph, 1, &node("Reshape", &["corner", "shape"], "rows"));
+    message(&mut graph, 1, &node("Sqrt", &["rows"], "y"));
+    text(&mut graph, 2, "fixture");
+    for (name, numbers) in
+        [("starts", [0, 0, 0]), ("ends", [1, 21, 7]), ("axes", [1, 2, 3]), ("shape", [1, 21, 7])]
+    {
+        let mut tensor = Vec::new();
+        number(&mut tensor, 1, 3);
+        // INT64
+        number(&mut tensor, 2, 7);
+        text(&mut tensor, 8, name);
+        message(&mut tensor, 9, numbers.map(i64::to_le_bytes).as_flattened());
+        message(&mut graph, 5, &tensor);
+    }
+    message(&mut graph, 11, &value_info("x", Some(&[1, 3, 32, 32])));
+    message(&mut graph, 12, &value_info("y", None));
+    (model(&graph), ROOTS)
+}
+
+const ROOTS: &str = r#"
+    name = "roots"
+    family = "yolox"
+    classes = ["person", "car"]
+    [input]
+    width = 32
+    height = 32
+    color = "rgb"
+    scale = 1.0
+    offset = -128.0
+    letterbox = 0.0
+"#;
+
 /// Writes a model and a description that fits its bytes; returns the model's
 /// path.
-pub(super) fn write_model(folder: &Path, bytes: &[u8], description: &str) -> PathBuf {
+pub(crate) fn write_model(folder: &Path, bytes: &[u8], description: &str) -> PathBuf {
     let path = folder.join("model.onnx");
     std::fs::write(&path, bytes).unwrap();
     let sha256 = hexadecimal(&Sha256::digest(bytes));

@@ -307,6 +307,45 @@ fn the_manifest_names_what_a_stream_runs() {
     assert_eq!(tools, ["detect", "track"]);
 }
 
+#[test]
+fn a_model_that_gives_no_numbers_costs_the_frames_for_which_it_does() {
+    use crate::detect::onnx_fixture::{roots, write_model};
+
+    let folder = tempfile::tempdir().unwrap();
+    let (bytes, description) = roots();
+    let model = write_model(folder.path(), &bytes, description);
+    let mut bench = Bench::new(json!({"gpu": "off", "threads": 1, "model": model}));
+    let mut track = |sequence, shade: u8| {
+        let frame = keepsight_contract::testing::frames::gray(32, 32, |_, _| shade);
+        bench.call("track", Value::Null, frame.renumbered(sequence))
+    };
+    assert_eq!(tracks(&track(0, 200).unwrap()), [(1, TrackState::Confirmed)]);
+    for sequence in 1..3 {
+        let error = track(sequence, 20).unwrap_err();
+        assert!(matches!(error, CallError::Failed(_)), "{error}");
+        assert!(error.to_string().contains("147 numbers that are none"), "{error}");
+    }
+    assert_eq!(tracks(&track(3, 200).unwrap()), [(1, TrackState::Confirmed)]);
+}
+
+/// More than are taken, all at once and of all sizes: the best of them are tracked.
+#[test]
+fn thousands_of_detections_become_as_many_tracks_as_are_wanted() {
+    let rows = (0..5_000).map(|index| {
+        let (x, y) = (20 * (index % 100), 30 * (index / 100));
+        format!("1,-1,{x},{y},18,28,{}\n2,-1,{x},{y},18,28,0.9\n", 0.7 + f64::from(index) / 2e4)
+    });
+    let (_folder, mut bench) =
+        Bench::given(&rows.collect::<String>(), json!({"detections_max": 1_000}));
+    for sequence in 0..2 {
+        let frame = bench.frame(sequence, 2_000, 1_500);
+        let response = bench.call("track", Value::Null, frame).unwrap();
+        let found = tracks(&response);
+        assert!((1_000..=2_000).contains(&found.len()), "{} tracks", found.len());
+    }
+    assert_eq!(bench.recording.host().counter("inputs_refused").value(), 8_000);
+}
+
 #[cfg(feature = "bundled-model")]
 mod with_the_bundled_model {
     use keepsight_contract::{CallContext, CancelToken, testing::frames};
