@@ -8,7 +8,7 @@ use keepsight_contract::{CallError, ErasedSession, Frame, Request, StreamInfo};
 use serde_json::Value;
 
 use super::{
-    FrameOutcome, SessionState, Taken,
+    FrameOutcome, MailboxMode, SessionState, Taken,
     feed::{Feed, Work},
     stream::StreamShared,
 };
@@ -365,6 +365,7 @@ fn describe(stream: &StreamShared, settings: Value, frame: &Frame) -> StreamInfo
     let source = stream.status().info;
     info.rate = source.as_ref().and_then(|source| source.rate);
     info.live = source.is_some_and(|source| source.live);
+    info.leaves_out = stream.mode == MailboxMode::Newest;
     info
 }
 

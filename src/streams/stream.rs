@@ -42,7 +42,7 @@ pub(super) struct StreamShared {
     pub(super) first: Vec<usize>,
     pub(super) listeners: Vec<Listener>,
     on_change: StatusListener,
-    mode: MailboxMode,
+    pub(super) mode: MailboxMode,
     rounds: AtomicU64,
     openings: AtomicU64,
     parts: Mutex<StreamParts>,

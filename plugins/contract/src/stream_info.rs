@@ -17,6 +17,8 @@ pub struct StreamInfo {
     pub rate: Option<f64>,
     /// Whether its frames come as they happen; a file's don't.
     pub live: bool,
+    /// Whether frames are left out for which there is no time; where not, every one is waited for.
+    pub leaves_out: bool,
     settings: Value,
 }
 
@@ -29,6 +31,7 @@ impl StreamInfo {
             size: None,
             rate: None,
             live: false,
+            leaves_out: false,
             settings: Value::Object(serde_json::Map::new()),
         }
     }

@@ -18,4 +18,4 @@ pub mod preprocess;
 
 mod plugin;
 
-pub use plugin::{Config, Session, Thresholds, VideoTracker};
+pub use plugin::{Config, DetectEvery, Session, Thresholds, VideoTracker};

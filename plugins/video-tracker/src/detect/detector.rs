@@ -137,6 +137,7 @@ impl Detector {
                     .map_err(|failure| DetectError::Network { reason: failure.to_string() })?;
                 let ran = Instant::now();
                 self.decode(&outputs, &placement, options, candidates);
+                refuse_nonsense(candidates, outputs.iter().flatten())?;
                 (prepared, ran)
             }
             #[cfg(feature = "gpu")]
@@ -144,18 +145,12 @@ impl Detector {
                 let placement = gpu.run(frame, deadline)?;
                 let ran = Instant::now();
                 self.decode_best(gpu.outputs(), &placement, options, candidates);
+                refuse_nonsense(candidates, gpu.outputs().into_iter().flatten())?;
                 // In one submission: what took how long there, only the device knows.
                 (began, ran)
             }
         };
         suppress(candidates, options.overlap_max, options.detections_max);
-        if candidates.is_empty() {
-            let numbers = outputs.iter().flatten();
-            let count = numbers.filter(|number| number.is_nan()).count();
-            if count > 0 {
-                return Err(DetectError::NotANumber { count });
-            }
-        }
         let found = candidates.iter().filter_map(|candidate| self.detection(candidate)).collect();
         scratch.times = DetectTimes {
             preprocess: prepared - began,
@@ -234,6 +229,16 @@ impl Detector {
             class_id: u32::try_from(candidate.class).ok()?,
         })
     }
+}
+
+/// Where nothing was found, it must not be for lack of numbers.
+fn refuse_nonsense<'a>(
+    candidates: &[Candidate],
+    outputs: impl Iterator<Item = &'a f32>,
+) -> Result<(), DetectError> {
+    let count =
+        if candidates.is_empty() { outputs.filter(|number| number.is_nan()).count() } else { 0 };
+    if count > 0 { Err(DetectError::NotANumber { count }) } else { Ok(()) }
 }
 
 impl Default for DetectOptions {

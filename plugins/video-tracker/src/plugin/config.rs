@@ -1,12 +1,9 @@
-use std::{
-    num::{NonZeroU32, NonZeroUsize},
-    path::PathBuf,
-    time::Duration,
-};
+use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use keepsight_contract::{ConfigError, Polygon, Ratio, Seconds};
 use serde::Deserialize;
 
+use super::DetectEvery;
 use crate::{
     associate::AssociateConfig,
     detect::{GpuPolicy, GpuWish},
@@ -37,8 +34,8 @@ pub struct Config {
     pub overlap: Ratio,
     /// The most detections taken from a frame.
     pub detections_max: NonZeroUsize,
-    /// The detector looks at every n-th frame.
-    pub detect_every: NonZeroU32,
+    /// How often the detector looks.
+    pub detect_every: DetectEvery,
     /// Whether targets are followed by what they look like on the frames between.
     pub follow: bool,
     /// Nothing whose centre lies in one of these is detected.
@@ -146,7 +143,7 @@ impl Default for Config {
             thresholds: None,
             overlap: Ratio::new(0.5).expect("in 0..=1"),
             detections_max: NonZeroUsize::new(300).expect("not 0"),
-            detect_every: NonZeroU32::MIN,
+            detect_every: DetectEvery::Auto,
             follow: true,
             masks: Vec::new(),
             lost_after: Seconds(Duration::from_secs(1)),

@@ -8,13 +8,15 @@ use std::{
 
 use keepsight_contract::{
     CallContext, CallError, Counter, Detection, Detections, Frame, FrameSize, Histogram, Host,
-    Ratio, Response, Track, Tracks,
+    Ratio, Response, StreamInfo, Track, Tracks,
 };
 use serde_json::json;
 
 use super::{
     following::Following,
+    pace::Pace,
     settings::Settings,
+    slowed::{Slowed, SlowedStream},
     trails::Trails,
     video_tracker::{CPU_FALLBACK, GPU_FAULT_HINT},
 };
@@ -36,7 +38,8 @@ pub struct Session {
     /// Of this stream, also of its next session.
     id_next: Arc<AtomicU64>,
     previous: Option<Previous>,
-    frames_until_detection: u32,
+    pace: Pace,
+    slowed: SlowedStream,
     trails: Trails,
     associate_ms: Histogram,
     inputs_refused: Counter,
@@ -64,14 +67,17 @@ struct Previous {
 
 impl Session {
     pub(super) fn new(
-        stream: &str,
+        stream: &StreamInfo,
         host: &Host,
         settings: Settings,
         finder: Option<Finder>,
         id_next: Arc<AtomicU64>,
+        slowed: &Arc<Slowed>,
     ) -> Self {
         Self {
-            stream: stream.to_owned(),
+            stream: stream.name.clone(),
+            pace: Pace::new(settings.detect_every, stream.leaves_out),
+            slowed: SlowedStream::new(slowed, &stream.name, host),
             host: host.clone(),
             associator: Associator::with_first_id(settings.associate, id_next.load(Relaxed)),
             following: settings.follow.then(|| Following::new(host)),
@@ -79,7 +85,6 @@ impl Session {
             finder,
             id_next,
             previous: None,
-            frames_until_detection: 0,
             trails: Trails::default(),
             associate_ms: host.histogram("associate_ms"),
             inputs_refused: host.counter("inputs_refused"),
@@ -111,15 +116,15 @@ impl Session {
     ) -> Result<Response, CallError> {
         let size = frame.size();
         // First, for it may fail: a frame that was not looked at has not happened.
-        let found = if self.frames_until_detection == 0 {
-            Some(self.find(detector, frame, call)?)
+        let began = Instant::now();
+        let found = if self.pace.is_due(frame.sequence(), frame.captured()) {
+            let found = self.find(detector, frame, call)?;
+            let change = self.pace.looked(began.elapsed());
+            change.into_iter().for_each(|pace| self.slowed.report(pace));
+            Some(found)
         } else {
             None
         };
-        self.frames_until_detection = self
-            .frames_until_detection
-            .checked_sub(1)
-            .unwrap_or(self.settings.detect_every.get() - 1);
         self.begin_frame(frame, size);
         self.associate(frame, found.as_deref());
         self.previous = Some(Previous { captured: frame.captured(), size });
@@ -132,6 +137,8 @@ impl Session {
         if let Some(mut found) = found {
             found.retain(|detection| detection.confidence >= self.settings.associate.high_score);
             response = response.with(Detections(found));
+        } else {
+            self.pace.passed(began.elapsed());
         }
         Ok(response.with(Tracks(tracks)))
     }
@@ -190,7 +197,7 @@ impl Session {
         };
         let StepOutcome { events, rejections } = match &mut self.following {
             // With a detector on every frame there is nothing between.
-            Some(following) if self.settings.detect_every.get() > 1 => {
+            Some(following) if self.pace.every() > 1 => {
                 let mut looking = following.looking(frame);
                 let outcome = self.associator.step_with(&step, &mut looking);
                 looking.learn(self.associator.targets());

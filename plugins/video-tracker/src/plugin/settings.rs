@@ -1,8 +1,8 @@
-use std::{num::NonZeroU32, sync::Arc};
+use std::sync::Arc;
 
 use keepsight_contract::{BoundingBox, ConfigError, Detection, FrameSize, OverlayShape, Polygon};
 
-use super::{Config, given::Given};
+use super::{Config, DetectEvery, given::Given};
 use crate::{
     associate::AssociateConfig,
     detect::{DetectOptions, ModelDescription},
@@ -12,7 +12,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Settings {
     pub(super) detect: DetectOptions,
-    pub(super) detect_every: NonZeroU32,
+    pub(super) detect_every: DetectEvery,
     pub(super) follow: bool,
     pub(super) associate: AssociateConfig,
     pub(super) given: Given,

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use keepsight_contract::{
     CallContext, CallError, ConfigError, Finding, GpuRequirement, Host, InitError, Manifest,
     ModelFileRequirement, OutputKind, Plugin, Ratio, Request, Requirement, Response, StreamInfo,
@@ -6,7 +8,9 @@ use keepsight_contract::{
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Config, Session, identities::Identities, session::Finder, settings::Settings};
+use super::{
+    Config, Session, identities::Identities, session::Finder, settings::Settings, slowed::Slowed,
+};
 use crate::detect::{
     Detector, GpuOffer, GpuPolicy, ModelDescription, ModelFile, SharedPath, choose,
 };
@@ -17,6 +21,7 @@ pub struct VideoTracker {
     /// None where detections are given.
     pub(super) eye: Option<Eye>,
     identities: Identities,
+    slowed: Arc<Slowed>,
 }
 
 #[derive(Debug)]
@@ -112,7 +117,7 @@ impl Plugin for VideoTracker {
             Some(_) => None,
             None => Some(Eye::open(&config, host)?),
         };
-        let tracker = Self { eye, identities: Identities::default() };
+        let tracker = Self { eye, identities: Identities::default(), slowed: Arc::default() };
         // A stream's settings are this one's with little changed: what is wrong shows here.
         Settings::new(&config, tracker.model())?;
         Ok(tracker)
@@ -123,7 +128,7 @@ impl Plugin for VideoTracker {
         let settings = Settings::new(&config, self.model())?;
         let finder = self.eye.as_ref().map(|eye| eye.finder(host));
         let id_next = self.identities.of(&stream.name);
-        Ok(Session::new(&stream.name, host, settings, finder, id_next))
+        Ok(Session::new(stream, host, settings, finder, id_next, &self.slowed))
     }
 
     fn run(
