@@ -57,6 +57,10 @@ bench: setup ## measure everything that needs no GPU, each figure beside its bud
 	cargo bench --locked -p keepsight-contract --bench convert
 	cargo bench --locked -p keepsight-jpeg --bench decode
 
+scores: setup ## track the sequences of an evaluation data folder (KEEPSIGHT_DATA=...) and print each score beside its bar
+	cargo build --release --locked
+	benches/tracking-scores.sh "$(KEEPSIGHT_DATA)"
+
 gpu-bench: setup ## measure the kernels on this machine's GPU
 	cargo bench --locked -p keepsight-video-tracker --bench preprocess --bench detect
 
@@ -114,4 +118,4 @@ setup-tests:
 setup-fuzz:
 	@tests/setup.sh $(BUILD_PACKAGES) $(FUZZ_PACKAGES)
 
-.PHONY: help run test features fuzz bench gpu-bench soak camera-test rtsp-test ui ui-test loom uncontained miri deny dist setup setup-tests setup-fuzz
+.PHONY: help run test features fuzz bench scores gpu-bench soak camera-test rtsp-test ui ui-test loom uncontained miri deny dist setup setup-tests setup-fuzz
