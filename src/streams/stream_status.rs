@@ -241,14 +241,17 @@ mod tests {
     #[test]
     fn size_and_format_are_those_of_the_newest_frame() {
         let mut status = StreamStatus::new(Instant::now());
-        status.opened(SourceInfo {
-            device: "a folder".to_owned(),
-            stable_id: None,
-            format: PixelFormat::Mjpeg,
-            size: FrameSize::new(64, 48),
-            rate: None,
-            live: false,
-        });
+        status.opened(
+            SourceInfo {
+                device: "a folder".to_owned(),
+                stable_id: None,
+                format: PixelFormat::Mjpeg,
+                size: FrameSize::new(64, 48),
+                rate: None,
+                live: false,
+            },
+            None,
+        );
         status.frame(&frame(), Instant::now());
         let info = status.info.unwrap();
         assert_eq!((info.format, info.size), (PixelFormat::Gray, FrameSize::new(4, 2)));
