@@ -25,6 +25,8 @@ pub struct Detector {
 pub struct DetectScratch {
     tensor: Vec<f32>,
     candidates: Vec<Candidate>,
+    /// Of the last detection's outputs, how many were no numbers, if it found nothing.
+    nonsense: usize,
     times: DetectTimes,
 }
 
@@ -78,6 +80,18 @@ pub enum DetectError {
 }
 
 impl DetectScratch {
+    /// Whether the last detection may be believed: one that found nothing in outputs that are no
+    /// numbers says nothing about the frame.
+    ///
+    /// # Errors
+    /// [`DetectError::NotANumber`].
+    pub fn check_outputs(&self) -> Result<(), DetectError> {
+        match self.nonsense {
+            0 => Ok(()),
+            count => Err(DetectError::NotANumber { count }),
+        }
+    }
+
     /// How long the steps of the last detection took.
     pub fn times(&self) -> DetectTimes {
         self.times
@@ -124,7 +138,7 @@ impl Detector {
         deadline: Instant,
     ) -> Result<Vec<Detection>, DetectError> {
         let began = Instant::now();
-        let DetectScratch { tensor, candidates, .. } = scratch;
+        let DetectScratch { tensor, candidates, nonsense, .. } = scratch;
         candidates.clear();
         let (prepared, ran) = match path {
             DetectPath::Engine(preprocessor) => {
@@ -137,7 +151,7 @@ impl Detector {
                     .map_err(|failure| DetectError::Network { reason: failure.to_string() })?;
                 let ran = Instant::now();
                 self.decode(&outputs, &placement, options, candidates);
-                refuse_nonsense(candidates, outputs.iter().flatten())?;
+                *nonsense = count_nonsense(candidates, outputs.iter().flatten());
                 (prepared, ran)
             }
             #[cfg(feature = "gpu")]
@@ -145,7 +159,7 @@ impl Detector {
                 let placement = gpu.run(frame, deadline)?;
                 let ran = Instant::now();
                 self.decode_best(gpu.outputs(), &placement, options, candidates);
-                refuse_nonsense(candidates, gpu.outputs().into_iter().flatten())?;
+                *nonsense = count_nonsense(candidates, gpu.outputs().into_iter().flatten());
                 // In one submission: what took how long there, only the device knows.
                 (began, ran)
             }
@@ -231,14 +245,9 @@ impl Detector {
     }
 }
 
-/// Where nothing was found, it must not be for lack of numbers.
-fn refuse_nonsense<'a>(
-    candidates: &[Candidate],
-    outputs: impl Iterator<Item = &'a f32>,
-) -> Result<(), DetectError> {
-    let count =
-        if candidates.is_empty() { outputs.filter(|number| number.is_nan()).count() } else { 0 };
-    if count > 0 { Err(DetectError::NotANumber { count }) } else { Ok(()) }
+/// How many of the outputs are none, looked for where nothing was found.
+fn count_nonsense<'a>(candidates: &[Candidate], outputs: impl Iterator<Item = &'a f32>) -> usize {
+    if candidates.is_empty() { outputs.filter(|number| number.is_nan()).count() } else { 0 }
 }
 
 impl Default for DetectOptions {

@@ -300,6 +300,7 @@ impl Finder {
             found => found,
         };
         let found = found?;
+        self.scratch.check_outputs()?;
         if let Some((preprocess, network)) = device_times {
             self.gpu_preprocess_ms.record(preprocess.as_secs_f64() * 1e3);
             self.gpu_network_ms.record(network.as_secs_f64() * 1e3);
