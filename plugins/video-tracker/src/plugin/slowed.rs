@@ -81,7 +81,7 @@ impl Slowed {
 }
 
 const DETECTION_SLOWED: &str = "detection.slowed";
-const HINT: &str = "tracks are followed by their motion in between; fewer frames a second, fewer \
+const HINT: &str = "tracks are followed in between; fewer frames a second, fewer \
                     streams, a smaller model or a GPU give the detector more time, detect_every \
                     sets its interval";
 const STREAMS_TOLD_MAX: usize = 4;
