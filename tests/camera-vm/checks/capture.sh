@@ -16,6 +16,8 @@ frames='took frames=50 '
 run camera:0 --frames 50
 expect 'streams 640x480 without a wish' $out "$frames" 'width: 640, height: 480' 'rate: Some\(25' \
   'luma=Ok\([1-9]' 'captures_leaked=0'
+expect 'frames have a number, a time and as many bytes as they need (row i)' $out \
+  'last sequence=[0-9]+ bytes=460800 stride=640 age=[0-9]{1,4} ms'
 run camera:platform-vivid.0+vivid-001-vid-cap --frames 5
 expect 'opens a camera by its lasting name' $out 'dev/video1' 'took frames=5 '
 run camera:/dev/video1 --frames 5
@@ -36,9 +38,9 @@ for backend in native nokhwa; do
 done
 touch /dev/videofoo /dev/video-9
 run --list
-expect 'lists cameras beside odd nodes (row a)' $out 'alias: Some\("camera:0"\)' 'alias: Some\("camera:1"\)'
+expect "lists cameras beside odd nodes (row a')" $out 'alias: Some\("camera:0"\)' 'alias: Some\("camera:1"\)'
 run camera:0 --frames 5
-expect 'opens a camera beside odd nodes (row a)' $out 'took frames=5 '
+expect "opens a camera beside odd nodes (row a')" $out 'took frames=5 '
 rm /dev/videofoo /dev/video-9
 
 # Row b: busy, in the format that is wanted, and in another.
@@ -78,28 +80,28 @@ expect 'lists a camera that may not be opened (row c)' $out 'camera:0' 'trouble:
 start camera:0 --frames 50
 inject inject_v4l2_buf_flag_error=1
 wait $job
-expect 'leaves out a frame that the driver flags (row d)' $out "$frames" 'frames_damaged=1'
+expect 'leaves out a frame that the driver flags (row d-flag)' $out "$frames" 'frames_damaged=1'
 start camera:0 --frames 50
 inject inject_vidioc_qbuf_error=1
 wait $job
-expect 'goes on after a buffer was refused (row d)' $out "$frames" 'captures_leaked=0'
+expect 'goes on after a buffer was refused (row d-qbuf)' $out "$frames" 'captures_leaked=0'
 inject inject_vidioc_reqbufs_error=1
 run camera:0
-expect 'says when the driver gives no buffers (row d)' $out 'error source.failed'
+expect 'says when the driver gives no buffers (row d-start)' $out 'error source.failed'
 inject inject_vidioc_streamon_error=1
 run camera:0
-expect 'says when the driver does not start (row d)' $out 'error source.failed' 'captures_leaked=0'
+expect 'says when the driver does not start (row d-start)' $out 'error source.failed' 'captures_leaked=0'
 run camera:0 --frames 50
-expect 'starts the next time (row d)' $out "$frames"
+expect 'starts the next time (row d-start)' $out "$frames"
 start camera:0 --frames 500
 inject inject_fatal_streaming_error=1
 wait $job
-expect 'ends at a fatal error, at once (row d)' $out 'error source.failed' 'failed after' 'captures_leaked=0'
+expect 'ends at a fatal error, at once (row d-fatal)' $out 'error source.failed' 'failed after' 'captures_leaked=0'
 run camera:0 --frames 50
-expect 'streams after a fatal error (row d)' $out "$frames"
+expect 'streams after a fatal error (row d-fatal)' $out "$frames"
 inject percentage_of_dropped_buffers=50
 run camera:0 --frames 50
-expect 'frames that the driver drops are gaps (row d)' $out "$frames" 'gaps=[1-9]' 'frames_missed=[1-9]'
+expect 'frames that the driver drops are gaps (row d-drops)' $out "$frames" 'gaps=[1-9]' 'frames_missed=[1-9]'
 inject percentage_of_dropped_buffers=0
 inject wrap_sequence_number=1
 run camera:0 --frames 100
@@ -132,9 +134,9 @@ expect 'nokhwa: frames that stop end the capture, though its thread stays (row g
 inject percentage_of_dropped_buffers=0
 
 run camera:0 --frames 3 --times 20
-expect 'opens and closes twenty times' $out 'took frames=3 ' 'captures_leaked=0'
+expect 'opens and closes twenty times (row drop)' $out 'took frames=3 ' 'captures_leaked=0'
 v4l2-ctl -d /dev/video0 --stream-mmap --stream-count=3 >/tmp/holder 2>&1
-expect 'gives the camera back' /tmp/holder '<<<'
+expect 'gives the camera back (row drop)' /tmp/holder '<<<'
 
 # Row e: unplugged while streaming, and plugged in again.
 start camera:0 --frames 500
@@ -155,4 +157,15 @@ run --list
 echo vivid.0 >$driver/bind
 run camera:platform-vivid.0+vivid-000-vid-cap --frames 50
 expect 'streams again when it is plugged in again (row e)' $out "$frames"
+
+# Row e': plugged in again while somebody still has the old one open: its number is another.
+sleep 1000 </dev/video0 &
+holder=$!
+echo vivid.0 >$driver/unbind
+echo vivid.0 >$driver/bind
+run camera:platform-vivid.0+vivid-000-vid-cap --frames 5
+expect "a camera that comes back under another number is found by its name (row e')" $out \
+  'dev/video[1-9]' 'took frames=5 '
+kill $holder
+wait $holder 2>/dev/null
 finish

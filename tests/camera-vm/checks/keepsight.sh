@@ -1,57 +1,7 @@
 # The whole binary: a camera streams into its plugins, and health tells of it.
 
-out=/tmp/out
-log=/tmp/log
-address=127.0.0.1:8787
-id='platform-vivid.0[+]vivid-000-vid-cap'
-export STATE_DIRECTORY=/tmp/state
-mkdir -p $STATE_DIRECTORY
-
-# get PATH: the answer into $out, JSON without the blanks that nobody needs
-get() {
-  # Not with wget's own -T: Debian's static busybox crashes in it.
-  timeout 10 wget -q -O /tmp/answer "http://$address$1" 2>/tmp/refusal || cat /tmp/refusal >>/tmp/answer
-  tr -d '\n' </tmp/answer | sed 's/": /":/g; s/, "/,"/g' >$out
-}
-# await_json SECONDS PATH PATTERN
-await_json() {
-  turns=$(($1 * 4))
-  until get "$2" && grep -Eq -- "$3" $out; do
-    turns=$((turns - 1))
-    [ $turns -gt 0 ] || return 1
-    usleep 250000
-  done
-}
-# number KEY: its first value in $out, without a fraction; 0 where there is none
-number() { value=$(grep -Eo "\"$1\":[0-9]+" $out | head -n 1 | cut -d: -f2); echo "${value:-0}"; }
-# processed PLUGIN: how many frames it has had of the stream
-processed() {
-  value=$(grep -Eo "\"plugin\":\"$1\",[^}]*" $out | grep -Eo '"processed":[0-9]+' | cut -d: -f2)
-  echo "${value:-0}"
-}
-# serve [OPTION...]: runs the binary until it answers
-serve() {
-  keepsight run --listen $address "$@" >$log 2>&1 &
-  server=$!
-  await_json 60 /v1/health '"status"' || failed "keepsight run $* answers" $log
-}
-# stop: as a service manager would, and within its patience
-stop() {
-  kill $server 2>/dev/null
-  turns=100
-  while kill -0 $server 2>/dev/null && [ $turns -gt 0 ]; do
-    turns=$((turns - 1))
-    usleep 100000
-  done
-  if kill -9 $server 2>/dev/null; then
-    failed "$1" $log
-  else
-    wait $server
-    status=$?
-    if [ $status = 0 ]; then ok "$1"; else failed "$1 (status $status)" $log; fi
-  fi
-}
-
+printf 'version = 1\n[streams.camera]\nsource = "camera:0"\nplugins = []\n' >/tmp/denied.toml
+chmod 644 /tmp/denied.toml
 keepsight cameras --json >/tmp/cameras 2>$log
 tr -d '\n ' </tmp/cameras >$out
 expect 'keepsight cameras --json lists both cameras' $out "\"uri\":\"camera:$id\"" '"alias":"camera:0"' \
@@ -119,26 +69,47 @@ else
   failed 'the newest picture is a JPEG' $out
 fi
 keepsight cameras --json >/tmp/cameras 2>&1
-expect 'keepsight cameras says who has the camera' /tmp/cameras "keepsight \\(process $server\\)"
+expect 'keepsight cameras says who has the camera (row b)' /tmp/cameras "keepsight \\(process $server\\)"
 
 # Unplugged and plugged in again.
 v4l2-ctl -d /dev/video0 -c disconnect=1
 await_json 20 /v1/streams/camera '"state":"(reconnecting|failed)"'
-expect 'an unplugged camera is said to be lost' $out '"state":"reconnecting","code":"source\.(lost|not_found)"'
+expect 'an unplugged camera is said to be lost (row e)' $out '"state":"reconnecting","code":"source\.(lost|not_found)"'
 get /v1/plugins
 expect 'its plugins stay well' $out '"name":"video-tracker","state":"(RUNNING|INITIALIZED)"'
 echo vivid.0 >/sys/bus/platform/drivers/vivid/unbind
 echo vivid.0 >/sys/bus/platform/drivers/vivid/bind
 await_json 60 /v1/streams/camera '"state":"live"'
-expect 'it streams again when it is plugged in again' $out "$live" '"reconnects":[1-9]'
+expect 'it streams again when it is plugged in again (row e)' $out "$live" '"reconnects":[1-9]'
 stop 'ends when it is asked to'
 v4l2-ctl -d /dev/video0 --stream-mmap --stream-count=3 >$out 2>&1
 expect 'the camera is given back' $out '<<<'
 
+# What is asked to end while no frames come, ends: no call into the driver is waited for.
+for backend in native nokhwa; do
+  printf 'version = 1\n[streams.camera]\nsource = "camera:0?backend=%s"\nplugins = ["frame-stats"]\n[plugins.frame-stats]\n' \
+    $backend >/tmp/keepsight.toml
+  serve --config /tmp/keepsight.toml
+  await_json 60 /v1/streams/camera '"state":"live"'
+  v4l2-ctl -d /dev/video0 -c percentage_of_dropped_buffers=100
+  await_json 20 /v1/streams/camera '"state":"(stalled|reconnecting)"'
+  expect "$backend: frames that stop are told (row g)" $out '"code":"source.stalled"'
+  stop "$backend: ends while no frames come (row h)"
+  v4l2-ctl -d /dev/video0 -c percentage_of_dropped_buffers=0
+done
+
+# A camera that may not be opened, for somebody who is not root.
+chmod 600 /dev/video0
+chmod 777 $STATE_DIRECTORY
+su -s /bin/sh nobody -c "keepsight check --config /tmp/denied.toml" >$out 2>&1
+expect 'keepsight check says what to do about a camera that may not be opened (row c)' $out \
+  'source.denied' 'group video'
+chmod 666 /dev/video0
+
 # A camera that is not there.
 serve --source camera:7
 await_json 20 /v1/streams/camera '"code":"source.not_found"'
-expect 'a missing camera is its stream'"'"'s state' $out '"state":"(reconnecting|opening)","code":"source.not_found"' \
+expect 'a missing camera is its stream'"'"'s state (row a)' $out '"state":"(reconnecting|opening)","code":"source.not_found"' \
   'there is no camera 7'
 await_json 60 /v1/plugins '"name":"video-tracker","state":"INITIALIZED"'
 expect 'a missing camera is no fault of a plugin' $out '"name":"video-tracker","state":"INITIALIZED"' \
