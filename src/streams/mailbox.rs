@@ -111,12 +111,12 @@ impl<T> Mailbox<T> {
     pub fn set_open(&self, open: bool) {
         let mut parts = self.parts();
         parts.open = open;
-        if !open {
-            parts.dropped += parts.queue.len() as u64;
-            parts.queue.clear();
-        }
+        let lost = if open { VecDeque::new() } else { std::mem::take(&mut parts.queue) };
+        parts.dropped += lost.len() as u64;
         drop(parts);
         self.changed.notify_all();
+        // Unlocked, since a frame's pixels and decoder are a source's.
+        drop(lost);
     }
 
     /// No more items will come; those that wait are still taken.
@@ -169,7 +169,10 @@ const ASK_EVERY: Duration = Duration::from_millis(250);
 
 #[cfg(test)]
 mod tests {
-    use std::thread;
+    use std::{
+        sync::{Arc, mpsc},
+        thread,
+    };
 
     use super::*;
 
@@ -211,6 +214,30 @@ mod tests {
             mailbox.put(item, || false);
         }
         assert_eq!(mailbox.put(4, || true), Put::Refused);
+    }
+
+    #[test]
+    fn what_is_lost_is_dropped_while_nothing_is_locked() {
+        struct Looks(std::sync::Weak<Mailbox<Looks>>, mpsc::Sender<bool>);
+        impl Drop for Looks {
+            fn drop(&mut self) {
+                let free = self.0.upgrade().is_some_and(|mailbox| mailbox.parts.try_lock().is_ok());
+                self.1.send(free).unwrap();
+            }
+        }
+        let (say, heard) = mpsc::channel();
+        for mode in [MailboxMode::Newest, MailboxMode::Every] {
+            let mailbox = Arc::new(Mailbox::new(mode));
+            let put = || mailbox.put(Looks(Arc::downgrade(&mailbox), say.clone()), || true);
+            // As many as fit, one beyond that; then all that wait are lost, and one more.
+            for _ in 0..=mode.depth() {
+                put();
+            }
+            mailbox.set_open(false);
+            put();
+        }
+        let free: Vec<bool> = heard.try_iter().collect();
+        assert_eq!(free, [true; 3 + 6]);
     }
 
     #[test]

@@ -57,6 +57,7 @@ mod metrics;
 pub mod oracles;
 mod output_target;
 mod outputs;
+mod pixels;
 mod plugin;
 mod probe;
 mod registration;
@@ -74,9 +75,7 @@ mod units;
 pub use context::{CallContext, CancelToken, MemoryMeter};
 pub use convert::LumaPlane;
 pub use errors::{BoxError, CallError, ConfigError, InitError};
-pub use frame::{
-    DecodeError, DecodedPixels, Decoder, Frame, FrameBuilder, FrameError, PixelBuffer, PixelFormat,
-};
+pub use frame::{DecodeError, DecodedPixels, Decoder, Frame, FrameBuilder, FrameError};
 pub use geometry::{BoundingBox, FrameSize, ParseFrameSizeError};
 pub use host::{Degradation, Host, HostServices, Scope, ScopeGuard, SpawnError, StopToken};
 pub use manifest::{Manifest, Tool};
@@ -86,6 +85,7 @@ pub use outputs::{
     Detection, Detections, JsonOutput, Output, OutputKind, Region, Regions, Track, TrackState,
     Tracks, TypedOutput,
 };
+pub use pixels::{PixelBuffer, PixelFormat};
 pub use plugin::{ErasedPlugin, ErasedSession, Plugin, PluginFunctions};
 pub use probe::{PROBES, Probe, ProbeCheck};
 pub use registration::{OutputRegistration, PluginRegistration, SourceRegistration, registered};

@@ -230,7 +230,12 @@ impl std::error::Error for SourceError {}
 
 impl From<SourceUriError> for SourceError {
     fn from(error: SourceUriError) -> Self {
-        Self::new(SourceFault::Invalid, error.to_string())
+        let hint = match &error {
+            SourceUriError::NoScheme(_) => "write what brings the pictures, a colon, and which",
+            SourceUriError::UnknownParam { .. } => "take one of those, or leave it out",
+            SourceUriError::BadParam { .. } => "correct it, or leave it out",
+        };
+        Self::new(SourceFault::Invalid, error.to_string()).hint(hint)
     }
 }
 
