@@ -98,7 +98,7 @@ miri: ## run lifecycle, call slot and frames in Miri, where a nightly toolchain 
 	  echo "skipped: no nightly toolchain with Miri; rustup component add --toolchain nightly miri"; exit 0; fi; \
 	set -e; export CARGO_TARGET_DIR=$(CURDIR)/target/miri; \
 	cargo +nightly miri test --locked --no-default-features --lib -- lifecycle:: sandbox::call_slot::; \
-	cargo +nightly miri test --locked -p keepsight-contract --lib -- frame::
+	cargo +nightly miri test --locked -p keepsight-contract --lib -- frame:: pixels::
 
 deny: ## check licences and sources of all dependencies
 	@command -v cargo-deny >/dev/null || { echo "installing cargo-deny"; cargo install --locked cargo-deny; }

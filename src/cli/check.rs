@@ -84,7 +84,8 @@ fn print_checked(checked: &Checked) {
     let (kind, name) = (checked.kind, &checked.name);
     print::line(&format!("{mark:8} {kind} {name}: {subject}: {reason}"));
     if !met {
-        print::line(&format!("             {code}: {hint}"));
+        let hint = if hint.is_empty() { String::new() } else { format!(": {hint}") };
+        print::line(&format!("             {code}{hint}"));
     }
 }
 

@@ -74,6 +74,12 @@ impl Assembly {
             stream: name.to_owned(),
             scheme: uri.scheme().to_owned(),
             known: catalog.schemes().join(", "),
+            instead: match catalog.source("ffmpeg") {
+                Some(_) if uri.path().starts_with("//") => {
+                    format!("; ffmpeg may read it, as ffmpeg:{}://…", uri.scheme())
+                }
+                _ => String::new(),
+            },
         })?;
         let feeds = stream
             .plugins

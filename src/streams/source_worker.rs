@@ -4,7 +4,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use keepsight_contract::{Bytes, ErasedSource, Frame, SourceError, SourceEvent, SourceFault};
+use keepsight_contract::{
+    Bytes, ErasedSource, Frame, SourceError, SourceEvent, SourceFault, SourceInfo,
+};
 
 use super::{
     SourceState,
@@ -117,6 +119,7 @@ fn open(stream: &Arc<StreamShared>, seat: &WorkerSeat) -> Option<Box<dyn ErasedS
                 Ok((info, frames)) => {
                     tracing::info!(stream = %stream.name, device = %info.device,
                         size = %info.size, format = ?info.format, "source opened");
+                    tell_what_was_taken(stream, &info);
                     stream.update(|status, _| status.opened(info, frames));
                     Some(source)
                 }
@@ -137,6 +140,21 @@ fn open(stream: &Arc<StreamShared>, seat: &WorkerSeat) -> Option<Box<dyn ErasedS
             faulted(stream, seat, &fault);
             None
         }
+    }
+}
+
+/// A wish that could not be had, and what was taken instead.
+fn tell_what_was_taken(stream: &StreamShared, info: &SourceInfo) {
+    if let Some(wished) = stream.wish.size
+        && wished != info.size
+    {
+        tracing::info!(stream = %stream.name, %wished, size = %info.size,
+            "the nearest size was taken");
+    }
+    if let (Some(wished), Some(rate)) = (stream.wish.rate, info.rate)
+        && (rate / wished - 1.0).abs() > RATE_ROUNDING
+    {
+        tracing::info!(stream = %stream.name, wished, rate, "the nearest rate was taken");
     }
 }
 
@@ -341,5 +359,7 @@ impl Sequence {
     }
 }
 
+/// 29.97 frames a second are 30 to whoever wished for those.
+const RATE_ROUNDING: f64 = 0.01;
 /// A larger gap is the driver counting anew.
 const GAP_MAX: u64 = 10_000;

@@ -18,7 +18,7 @@ type ByName = BTreeMap<String, Arc<Stream>>;
 #[non_exhaustive]
 pub enum StreamError {
     /// Nothing in this binary opens such a source.
-    #[error("stream {stream:?}: this build opens no {scheme}: sources; it knows {known}")]
+    #[error("stream {stream:?}: this build opens no {scheme}: sources; it knows {known}{instead}")]
     NoSource {
         /// The stream's name.
         stream: String,
@@ -26,6 +26,8 @@ pub enum StreamError {
         scheme: String,
         /// Schemes that can be opened.
         known: String,
+        /// What could be written instead, behind a semicolon; empty where that isn't known.
+        instead: String,
     },
     /// A plugin that the stream feeds has nothing to do with frames.
     #[error("stream {stream:?}: the plugin {plugin:?} has no tool for a stream's frames")]

@@ -92,9 +92,9 @@ while read -r row what; do
   checks=$(grep -Ec "^ok .*\(row $row\)" "$work/said")
   failures=$(grep -Ec "^FAIL .*\(row $row\)" "$work/said")
   if ((checks && !failures)); then
-    printf 'ok    row %-7s %s: %d checks\n' "$row" "$what" "$checks"
+    printf 'ok    row %-7s %s (checks: %d)\n' "$row" "$what" "$checks"
   else
-    printf 'FAIL  row %-7s %s: %d of %d checks fail\n' "$row" "$what" "$failures" "$((checks + failures))"
+    printf 'FAIL  row %-7s %s (checks: %d, failed: %d)\n' "$row" "$what" "$((checks + failures))" "$failures"
     result=1
   fi
 done < <(rows)

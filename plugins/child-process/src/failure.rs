@@ -50,7 +50,8 @@ pub(crate) fn ended(
         // The same input would end in the same way.
         (false, _) => SourceFault::Invalid,
     };
-    SourceError::new(fault, reason)
+    let hint = if plan.live { HINT_LIVE } else { HINT_FILM };
+    SourceError::new(fault, reason).hint(hint)
 }
 
 /// What the program writes can't be read.
@@ -116,6 +117,8 @@ const KNOWN: [(&str, SourceFault, &str); 12] = [
     ("Device or resource busy", SourceFault::Busy, "another program uses the device"),
 ];
 
+const HINT_LIVE: &str = "it is started again by itself; run it by hand to see what ails it";
+const HINT_FILM: &str = "check that its input is whole; run it by hand to see what it makes of it";
 const CHECK_CAMERA: &str = "see whether the camera is on, and check its address";
 
 #[cfg(test)]
@@ -168,6 +171,7 @@ mod tests {
         }
         let film = ended(&plan("ffmpeg:a.mp4"), status, "moov atom not found", 0);
         assert_eq!(film.fault(), SourceFault::Invalid);
+        assert!(film.hint_text().contains("whole"), "{}", film.hint_text());
         let killed = ended(&camera, Some(ExitStatus::from_raw(9)), "", 0);
         assert!(killed.reason().contains("SIGKILL"), "{killed}");
         assert_eq!(ended(&camera, None, "", 0).reason(), "ffmpeg closed its output");

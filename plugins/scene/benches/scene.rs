@@ -16,6 +16,11 @@ fn frames(c: &mut Criterion) {
         ("without_noise", "&noise=0"),
         ("rgb", "&format=rgb"),
         ("empty", "&targets=0"),
+        ("shaken", "&shake=12"),
+        ("in_changing_light", "&light=0.5"),
+        ("before_a_moving_background", "&background=moving"),
+        ("turned", "&figures=mixed&turn=90"),
+        ("everything", "&figures=mixed&turn=90&shake=12&light=0.5&background=moving&noise=10"),
     ] {
         let uri = format!("scene:?size=1920x1080&targets=20{params}").parse().unwrap();
         let wish = CaptureWish { pace: Pace::Unpaced, ..CaptureWish::default() };

@@ -42,6 +42,48 @@ fn lay_out(place: &Place) {
 }
 
 #[test]
+fn what_can_not_be_opened_is_named_with_what_to_do() {
+    let place = Place::new();
+    fs::create_dir(place.path().join("empty")).unwrap();
+    place.write("text.bin", "no film");
+    let refused = [
+        ("camera:", "names no camera"),
+        ("camera:4711", "no camera 4711"),
+        ("camera:0?backend=v4l", "backend=v4l"),
+        ("camera:0?backnd=native", "\"backnd\""),
+        ("file:", "names no file"),
+        ("file:nowhere.avi", "nowhere.avi: No such file"),
+        ("file:text.bin", "text.bin is neither"),
+        ("file:text.bin?fps=fast", "fps=fast"),
+        ("file:empty", "the folder empty has no"),
+        ("scene:square", "\"square\""),
+        ("scene:?targets=99", "targets=99"),
+        ("exec:", "names no program"),
+        ("exec:no-such-program -x", "no-such-program is not installed"),
+        ("exec:echo hello", "what echo writes"),
+        ("exec:cat text.bin?stal=3", "\"stal\""),
+        ("ffmpeg:", "names no input"),
+        ("rtsp:foo", "names no camera"),
+        ("rtsp://h/s?transport=x25", "transport=x25"),
+    ];
+    let mut toml = "version = 1\n".to_owned();
+    for (number, (source, _)) in refused.iter().enumerate() {
+        let table = format!("[streams.s{number:02}]\nsource = {source:?}\nplugins = []\n");
+        toml += &table;
+    }
+    place.write("keepsight.toml", &toml);
+    let findings = place.run(&["check", "--json"]).check(1, &[]).json();
+    let findings = findings.as_array().unwrap();
+    assert_eq!(findings.len(), refused.len());
+    for (finding, (source, named)) in findings.iter().zip(refused) {
+        let text = |key: &str| finding[key].as_str().unwrap_or_default();
+        assert_eq!((text("subject"), &finding["met"]), (source, &false.into()));
+        assert!(text("reason").contains(named), "{finding:#}");
+        assert!(!text("hint").is_empty(), "{finding:#}");
+    }
+}
+
+#[test]
 fn every_kind_of_source_feeds_a_plugin() {
     let place = Place::new();
     lay_out(&place);

@@ -1,6 +1,11 @@
 //! `keepsight run`: it serves until it is asked to end.
 
 use std::net::TcpListener;
+#[cfg(all(feature = "scene", feature = "frame-stats"))]
+use std::{fs, os::unix::fs::symlink};
+
+#[cfg(all(feature = "scene", feature = "frame-stats"))]
+use serde_json::{Value, json};
 
 use super::support::Place;
 use crate::support::client;
@@ -56,6 +61,37 @@ fn a_stream_that_runs_is_ended_with_it() {
     });
     serving.signal("TERM");
     serving.ended().check(0, &[]);
+}
+
+#[cfg(all(feature = "scene", feature = "frame-stats"))]
+#[test]
+fn a_full_disk_is_told_once_and_written_to_when_there_is_room_again() {
+    let place = Place::new();
+    let (link, real) = (place.path().join("out.jsonl"), place.path().join("real.jsonl"));
+    symlink("/dev/full", &link).unwrap();
+    let text = "[plugins.stats]\nuse = \"frame-stats\"\n\
+                [streams.scene]\nsource = \"scene:?size=64x48\"\nplugins = [\"stats\"]\n\
+                [[outputs]]\nto = \"file:out.jsonl\"\nwhat = [\"json\"]\n";
+    place.write("keepsight.toml", &format!("{EMPTY}{text}"));
+    let serving = place.serve(&[]);
+    let output = |host: &Value| host["outputs"][0].clone();
+    // A record that is lost was tried twice.
+    let host = serving
+        .await_get("/v1/inspector/host", |host| output(host)["records_dropped"].as_u64() > Some(0));
+    assert_eq!(
+        (&output(&host)["state"], &output(&host)["records_written"]),
+        (&json!("failing"), &json!(0))
+    );
+    fs::remove_file(&link).unwrap();
+    symlink(&real, &link).unwrap();
+    let host = serving
+        .await_get("/v1/inspector/host", |host| output(host)["records_written"].as_u64() > Some(5));
+    assert_eq!(output(&host)["state"], "writing");
+    serving.signal("TERM");
+    let ended = serving.ended();
+    ended.check(0, &["No space left", "free some space", "the output works again"]);
+    assert_eq!(ended.err.matches("nothing can be written").count(), 1, "{ended}");
+    assert!(fs::read_to_string(&real).unwrap().lines().count() > 5);
 }
 
 #[cfg(all(feature = "scene", feature = "video-tracker"))]
