@@ -1,5 +1,7 @@
 import { useState } from "preact/hooks";
 
+import { span } from "../format/units";
+import { Refusal } from "../server/server";
 import { useServer } from "../server/useServer";
 
 /** Asks for the key, which is exchanged for a cookie and not kept. */
@@ -16,7 +18,9 @@ export function SignIn() {
     try {
       await server.signIn(key);
     } catch (failure) {
-      setError((failure as Error).message);
+      const wait = failure instanceof Refusal ? failure.retryAfterSeconds : null;
+      const again = wait === null ? "" : `; try again in ${span(wait)}`;
+      setError((failure as Error).message + again);
       setBusy(false);
     }
   };
