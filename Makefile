@@ -80,8 +80,10 @@ ui-test: setup ## look at the page in Chromium, and take the pictures of it in d
 	@tests/setup.sh $(UI_PACKAGES)
 	@command -v npm >/dev/null || tests/setup.sh nodejs npm
 	cargo build --locked --features fault-injector
+	cargo build --locked -p keepsight-scene --example pictures
 	cd web-ui && npm ci --silent --ignore-scripts && \
-	  KEEPSIGHT=$(or $(CARGO_TARGET_DIR),$(CURDIR)/target)/debug/keepsight SCREENSHOTS=$(CURDIR)/docs/page npm run --silent test:browser
+	  KEEPSIGHT=$(or $(CARGO_TARGET_DIR),$(CURDIR)/target)/debug/keepsight \
+	  PICTURES=$(or $(CARGO_TARGET_DIR),$(CURDIR)/target)/debug/examples/pictures SCREENSHOTS=$(CURDIR)/docs/page npm run --silent test:browser
 
 loom: ## check every interleaving of a call with its deadline, in a model of the memory
 	cd tests/loom && RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=$(CURDIR)/target/loom cargo test --release --locked
