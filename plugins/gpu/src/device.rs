@@ -31,12 +31,19 @@ impl Device {
     /// # Errors
     /// [`GpuError`] says which adapters there are and why none was taken.
     pub fn open(choice: &AdapterChoice) -> Result<Self, GpuError> {
-        let adapter = choice.find()?;
-        let summary = AdapterSummary::of(&adapter);
+        Self::open_on(&choice.find()?, wgpu::Limits::downlevel_defaults())
+    }
+
+    /// Opens a device with these limits.
+    pub(crate) fn open_on(
+        adapter: &wgpu::Adapter,
+        required_limits: wgpu::Limits,
+    ) -> Result<Self, GpuError> {
+        let summary = AdapterSummary::of(adapter);
         let (device, queue) = pollster::block_on(adapter.request_device(&wgpu::DeviceDescriptor {
             label: Some("keepsight"),
             required_features: adapter.features() & wgpu::Features::TIMESTAMP_QUERY,
-            required_limits: wgpu::Limits::downlevel_defaults(),
+            required_limits,
             ..wgpu::DeviceDescriptor::default()
         }))
         .map_err(|source| GpuError::Refused { name: summary.name.clone(), source })?;

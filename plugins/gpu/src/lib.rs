@@ -20,7 +20,7 @@ mod survey;
 pub use adapter::AdapterChoice;
 pub use device::Device;
 pub use error::{GpuError, GpuFault};
-pub use survey::{AdapterKind, AdapterLimits, AdapterSummary, GpuSurvey, survey};
+pub use survey::{AdapterKind, AdapterLimits, AdapterSummary, GpuSurvey, backends, survey};
 pub use wgpu;
 
 #[cfg(test)]

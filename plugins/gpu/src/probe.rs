@@ -37,7 +37,7 @@ fn judge(requirement: &Requirement, seen: &Value) -> Finding {
     let reasons: Vec<_> =
         survey.adapters.iter().map(|adapter| (adapter, refusal(wanted, adapter))).collect();
     if let Some((adapter, _)) = reasons.iter().find(|(_, refusal)| refusal.is_none()) {
-        return Finding::met(subject, format!("{adapter}, driver {}", adapter.driver));
+        return Finding::met(subject, format!("{adapter}, {}", adapter.facts()));
     }
     if reasons.is_empty() {
         let backends = survey.backends.join(", ");
@@ -122,12 +122,18 @@ mod tests {
         check(
             GpuRequirement::default(),
             &[("Radeon", "discrete"), ("llvmpipe", "software")],
-            Ok("Radeon (vulkan, discrete), driver test 1.0"),
+            Ok(
+                "Radeon (vulkan, discrete), driver test 1.0, storage of 0 MiB, workgroups of 256 with \
+                32 KiB, no optional features",
+            ),
         );
         check(
             GpuRequirement { software_allowed: true, ..GpuRequirement::default() },
             &[("llvmpipe", "software")],
-            Ok("llvmpipe (vulkan, software), driver test 1.0"),
+            Ok(
+                "llvmpipe (vulkan, software), driver test 1.0, storage of 0 MiB, workgroups of 256 \
+                with 32 KiB, no optional features",
+            ),
         );
     }
 

@@ -79,7 +79,7 @@ pub struct AdapterLimits {
 pub fn survey() -> GpuSurvey {
     let mut adapters: Vec<_> = enumerate().iter().map(AdapterSummary::of).collect();
     adapters.sort_by_key(|adapter| adapter.kind);
-    GpuSurvey { backends: backend_names(), adapters }
+    GpuSurvey { backends: backends(), adapters }
 }
 
 impl GpuSurvey {
@@ -125,6 +125,29 @@ impl AdapterSummary {
     }
 }
 
+impl AdapterSummary {
+    /// Driver, limits that matter and optional features, for a person.
+    pub fn facts(&self) -> String {
+        let AdapterLimits {
+            storage_binding_bytes_max,
+            workgroup_memory_bytes,
+            workgroup_invocations_max,
+            ..
+        } = self.limits;
+        let features = match &self.features[..] {
+            [] => "no optional features".to_owned(),
+            features => features.join(", "),
+        };
+        format!(
+            "driver {}, storage of {} MiB, workgroups of {workgroup_invocations_max} with {} KiB, \
+             {features}",
+            self.driver,
+            storage_binding_bytes_max >> 20,
+            workgroup_memory_bytes >> 10,
+        )
+    }
+}
+
 impl AdapterKind {
     pub(crate) fn of(device_type: wgpu::DeviceType) -> Self {
         match device_type {
@@ -167,7 +190,8 @@ pub(crate) fn enumerate() -> Vec<wgpu::Adapter> {
     pollster::block_on(instance.enumerate_adapters(backends))
 }
 
-fn backend_names() -> Vec<String> {
+/// The backends that this build can use, such as `vulkan`. No driver is asked.
+pub fn backends() -> Vec<String> {
     wgpu::Instance::enabled_backend_features()
         .iter_names()
         .map(|(name, _)| name.to_ascii_lowercase())

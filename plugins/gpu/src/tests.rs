@@ -4,6 +4,7 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use super::survey::enumerate;
 use super::*;
 
 const LONG: Duration = Duration::from_secs(60);
@@ -153,6 +154,116 @@ fn a_buffer_that_cannot_be_read_is_a_fault() {
     let submission = device.submit([]).unwrap();
     let read = device.read_back(&there, submission, Instant::now() + LONG, &mut [0; 16]);
     assert!(matches!(read, Err(GpuFault::Validation { .. })), "{read:?}");
+}
+
+#[test]
+fn a_read_back_ends_at_its_deadline() {
+    let Some(device) = any_device("a_read_back_ends_at_its_deadline") else { return };
+    let back = buffer(&device, 16, wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ);
+    let submission = submit_long_work(&device).unwrap();
+    let read = device.read_back(&back, submission, Instant::now(), &mut [0; 16]);
+    assert_eq!(read, Err(GpuFault::TimedOut));
+    // The one that is still mapped is left to itself; the device is none the worse.
+    assert_eq!(round_trip(&device, &[1, 2, 3, 4]), Ok(vec![1, 2, 3, 4]));
+}
+
+#[test]
+fn a_device_lost_under_a_running_submission_ends_the_wait() {
+    let test = "a_device_lost_under_a_running_submission_ends_the_wait";
+    let Some(device) = any_device(test) else { return };
+    let submission = submit_long_work(&device).unwrap();
+    let waiting = device.clone();
+    let waited = std::thread::spawn(move || waiting.wait(submission, Instant::now() + LONG));
+    device.retire();
+    let outcome = waited.join().expect("no callback panics");
+    // It may have been done just before.
+    assert!(matches!(outcome, Ok(()) | Err(GpuFault::Lost { .. })), "{outcome:?}");
+    assert!(matches!(device.health(), Err(GpuFault::Lost { .. })));
+}
+
+#[test]
+fn buffers_are_counted_and_rounded_up() {
+    let Some(device) = any_device("buffers_are_counted_and_rounded_up") else { return };
+    let made = device.buffer("five", 5, wgpu::BufferUsages::COPY_DST);
+    let mapped = device.mapped_buffer("six", 6, wgpu::BufferUsages::COPY_SRC);
+    assert_eq!((made.size(), mapped.size(), device.clone().buffers_made()), (8, 8, 2));
+    mapped.unmap();
+    assert_eq!(device.health(), Ok(()));
+    assert_eq!(device.has_timestamps(), device.adapter().features.contains(&"timestamps".into()));
+}
+
+#[test]
+fn a_driver_that_refuses_a_device_is_named() {
+    let Some(adapter) = enumerate().into_iter().next() else {
+        eprintln!("skipped a_driver_that_refuses_a_device_is_named: no graphics adapter");
+        return;
+    };
+    // More than any driver has.
+    let limits = wgpu::Limits { max_bind_groups: 1 << 20, ..wgpu::Limits::downlevel_defaults() };
+    let refused = Device::open_on(&adapter, limits).unwrap_err();
+    let GpuError::Refused { name, .. } = &refused else { panic!("{refused}") };
+    assert_eq!(*name, adapter.get_info().name);
+    assert!(std::error::Error::source(&refused).is_some() && !refused.hint().is_empty());
+}
+
+#[test]
+fn what_wgpu_reports_keeps_its_kind() {
+    let source = || Box::new(std::io::Error::other("the source"));
+    let text = || "the text".to_owned();
+    for (error, fault) in [
+        (
+            wgpu::Error::OutOfMemory { source: source() },
+            GpuFault::OutOfMemory { message: "the source".to_owned() },
+        ),
+        (
+            wgpu::Error::Validation { source: source(), description: text() },
+            GpuFault::Validation { message: text() },
+        ),
+        (
+            wgpu::Error::Internal { source: source(), description: text() },
+            GpuFault::Internal { message: text() },
+        ),
+    ] {
+        assert_eq!(GpuFault::from(error), fault);
+    }
+}
+
+/// The shell starves a process of this test of its memory: what the device then has none of is a
+/// fault, and everything else goes on.
+#[test]
+fn a_starved_device_is_a_fault() {
+    const CHILD: &str = "KEEPSIGHT_GPU_TEST_STARVED";
+    let test = "a_starved_device_is_a_fault";
+    if std::env::var_os(CHILD).is_some() {
+        let Some(device) = any_device(test) else { return };
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST;
+        // 1 TiB at most, of which nothing is ever touched.
+        let held: Vec<_> = (0..1 << 13)
+            .map_while(|_| {
+                let buffer = device.buffer("a lot", 1 << 27, usage);
+                device.health().is_ok().then_some(buffer)
+            })
+            .collect();
+        let fault = device.health().unwrap_err();
+        assert!(matches!(fault, GpuFault::OutOfMemory { .. }), "after {}: {fault}", held.len());
+        drop((held, device));
+        let next = any_device(test).expect("there was an adapter a moment ago");
+        assert_eq!(round_trip(&next, &[1, 2, 3, 4]), Ok(vec![1, 2, 3, 4]));
+        return;
+    }
+    if any_device(test).is_none_or(|device| device.adapter().kind != AdapterKind::Software) {
+        eprintln!("skipped {test}: only a software adapter's memory can be limited");
+        return;
+    }
+    let output = Command::new("sh")
+        .args(["-c", "ulimit -v 6000000 && exec \"$0\" \"$@\""])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "tests::a_starved_device_is_a_fault", "--nocapture"])
+        .env(CHILD, "1")
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && said.contains("1 passed"), "{output:?}");
 }
 
 /// Drivers are chosen by the environment, so the test runs itself again in a
