@@ -12,8 +12,6 @@ use keepsight_child_process as _;
 use keepsight_fault_injector as _;
 #[cfg(feature = "frame-stats")]
 use keepsight_frame_stats as _;
-#[cfg(feature = "gpu")]
-use keepsight_gpu as _;
 #[cfg(feature = "scene")]
 use keepsight_scene as _;
 #[cfg(feature = "video-file")]
@@ -80,3 +78,12 @@ pub const OTHER_FEATURES: &[&str] = &[
     #[cfg(feature = "web-ui")]
     "web-ui",
 ];
+
+/// The ways to a GPU that this build knows, such as `vulkan`; whether there is a driver is another
+/// matter.
+pub fn gpu_backends() -> Vec<String> {
+    #[cfg(feature = "gpu")]
+    return keepsight_gpu::backends();
+    #[cfg(not(feature = "gpu"))]
+    Vec::new()
+}

@@ -9,7 +9,7 @@ use crate::{loader::Catalog, runtime::Runtime};
 /// What was looked at, and what was found.
 #[derive(Debug, Serialize)]
 struct Checked {
-    /// `plugin`, `stream` or `output`.
+    /// `machine`, `plugin`, `stream` or `output`.
     kind: &'static str,
     name: String,
     /// Whether the process is not ready without it.
@@ -26,7 +26,8 @@ pub(super) fn check(
 ) -> Result<ExitStatus, Failure> {
     let config = settings::configuration(&options.config, catalog)?;
     let runtime = run::start(&config, catalog, Pace::Native)?;
-    let mut checked = plugins(&runtime);
+    let mut checked: Vec<_> = graphics(&runtime).into_iter().collect();
+    checked.extend(plugins(&runtime));
     for outcome in runtime.try_sources(SOURCE_LIMIT) {
         let critical = config.streams.get(&outcome.stream).is_some_and(|stream| stream.critical);
         let (kind, name, finding) = ("stream", outcome.stream, outcome.finding);
@@ -44,6 +45,14 @@ pub(super) fn check(
     }
     runtime.shut_down();
     Ok(verdict(&checked))
+}
+
+/// What a child process saw of graphics adapters: told, whatever it is, for whoever needs one says
+/// so by itself.
+fn graphics(runtime: &Runtime) -> Option<Checked> {
+    let Finding { subject, reason, .. } = runtime.inspector().graphics()?;
+    let finding = Finding::met(subject, reason);
+    Some(Checked { kind: "machine", name: "graphics".to_owned(), critical: false, finding })
 }
 
 fn plugins(runtime: &Runtime) -> Vec<Checked> {

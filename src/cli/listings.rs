@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{ExitStatus, Failure, print};
 use crate::{
-    bundled::{BUNDLED, OTHER_FEATURES},
+    bundled::{BUNDLED, OTHER_FEATURES, gpu_backends},
     loader::Catalog,
     sandbox::{PANIC_STRATEGY, Phase, Sandbox, SandboxLimits, SandboxScope},
 };
@@ -118,6 +118,7 @@ fn build_facts(catalog: &Catalog) -> Value {
         "plugins": plugins,
         "sources": catalog.schemes(),
         "outputs": catalog.output_schemes(),
+        "gpu_backends": gpu_backends(),
     })
 }
 

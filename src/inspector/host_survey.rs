@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use keepsight_contract::{Finding, GpuRequirement, Requirement};
 use serde_json::Value;
 
 use super::{
@@ -53,6 +54,12 @@ impl HostSurvey {
             gpu: self.gpu(),
             ..HostReport::default()
         }
+    }
+
+    pub(super) fn graphics(&self) -> Option<Finding> {
+        let any = GpuRequirement { software_allowed: true, ..GpuRequirement::default() };
+        let is_known = self.checker.surveys("gpu");
+        is_known.then(|| self.checker.check(&Requirement::Gpu(any)))
     }
 
     /// What is known of the adapters. A look that is old is followed by another, on a thread of

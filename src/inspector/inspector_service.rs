@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use keepsight_contract::Degradation;
+use keepsight_contract::{Degradation, Finding};
 
 use super::{
     FeedMetrics, HostReport, Liveness, Metrics, PluginInspection, PluginMetrics, PluginReport,
@@ -89,6 +89,12 @@ impl InspectorService {
     pub fn inspect_plugin(&self, name: &str) -> Option<PluginInspection> {
         let instance = self.registry.find(name)?;
         Some(self.inspect(&instance, &self.stream_reports()))
+    }
+
+    /// The best graphics adapter there is, software or not, as a child process sees it now; `None`
+    /// where this build has no use for one.
+    pub fn graphics(&self) -> Option<Finding> {
+        self.host.graphics()
     }
 
     /// The process and its machine. Reads files of the system, some of which ask a device: for a

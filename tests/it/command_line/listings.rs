@@ -46,6 +46,8 @@ fn build_info_says_what_was_built_of_what() {
     ] {
         assert_eq!(features.contains(&feature.into()), chosen, "{feature}: {features:?}");
     }
+    let backends = info["gpu_backends"].as_array().unwrap();
+    assert_eq!(backends.contains(&"vulkan".into()), cfg!(feature = "gpu"), "{backends:?}");
     let text = place.run(&["build-info"]);
     text.check(0, &["version", "features", "plugins", "sources", "panic", "unwind"]);
 }

@@ -268,3 +268,46 @@ fn pictures_of(film: &[u8]) -> Vec<Picture> {
 fn read(place: &Place, name: &str) -> Vec<u8> {
     fs::read(place.path().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
+
+/// The whole detector on a GPU, be it the processor in disguise, finds what it finds on the CPU.
+#[cfg(feature = "gpu")]
+#[test]
+fn on_a_gpu_the_tracks_are_those_of_the_cpu() {
+    let place = Place::new();
+    let tracks = |name: &str, config: &str| -> Result<Vec<Vec<f64>>, super::support::Ended> {
+        let toml = format!(
+            "version = 1\n[plugins.eye]\nuse = \"video-tracker\"\ndeadline = \"60s\"\n\
+             config = {{ {config} }}\n"
+        );
+        place.write("keepsight.toml", &toml);
+        let arguments = ["track", SCENE, "--config", "keepsight.toml", "--tracks", name];
+        let mut command = place.command(&arguments);
+        command.env_remove("VK_DRIVER_FILES").env_remove("VK_ICD_FILENAMES");
+        let ended = super::support::ended(&mut command);
+        if ended.code != Some(0) {
+            return Err(ended);
+        }
+        let text = String::from_utf8(read(&place, name)).unwrap();
+        let numbers = |line: &str| line.split(',').map(|field| field.parse().unwrap()).collect();
+        Ok(text.lines().map(numbers).collect())
+    };
+    let found = match tracks("gpu.txt", "gpu = \"required\", software_gpu = true") {
+        Ok(found) => found,
+        Err(ended) => {
+            assert!(ended.err.contains("no graphics driver offers an adapter"), "{ended}");
+            eprintln!("skipped: this machine has no graphics adapter, not even lavapipe");
+            return;
+        }
+    };
+    let expected = tracks("cpu.txt", "gpu = \"off\"").unwrap();
+    assert!(!expected.is_empty());
+    assert_eq!(found.len(), expected.len(), "{found:?} {expected:?}");
+    for (found, expected) in found.iter().zip(&expected) {
+        assert_eq!(found[..2], expected[..2], "frame and track");
+        for (found, expected) in found[2..7].iter().zip(&expected[2..7]) {
+            // Pixels, and in the end the confidence.
+            assert!((found - expected).abs() < 0.5, "{found} {expected}");
+        }
+        assert!((found[6] - expected[6]).abs() < 0.02, "{found:?} {expected:?}");
+    }
+}

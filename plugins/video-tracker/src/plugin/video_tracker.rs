@@ -174,6 +174,7 @@ impl Eye {
         let detector = Detector::load(file, config.detector_threads(), &host.scope())
             .map_err(|error| error.unmet())?;
         let choice = choose(offer, &detector).map_err(|error| error.unmet())?;
+        choice.tell(host);
         match choice.degraded_hint {
             Some(hint) => host.degraded(CPU_FALLBACK, choice.reason, hint.into_owned()),
             None => {

@@ -3,8 +3,9 @@
 
 use std::borrow::Cow;
 
-use keepsight_contract::{Finding, InitError};
+use keepsight_contract::{Finding, Host, InitError};
 use serde::Deserialize;
+use serde_json::json;
 
 use super::shared::SharedPath;
 use crate::detect::{Detector, ModelFile};
@@ -203,6 +204,19 @@ impl ChoiceError {
 }
 
 impl Choice {
+    /// Publishes what was chosen and why, with the adapter where it is one.
+    pub fn tell(&self, host: &Host) {
+        let mut data = json!({
+            "path": if self.path.is_gpu() { "gpu" } else { "cpu" },
+            "reason": self.reason,
+        });
+        #[cfg(feature = "gpu")]
+        if let Some(device) = self.path.device() {
+            data["adapter"] = json!(device.adapter());
+        }
+        host.event("detector_chosen", data);
+    }
+
     fn cpu(detector: &Detector, reason: String, degraded_hint: Option<Cow<'static, str>>) -> Self {
         Self { path: SharedPath::cpu(detector.input()), reason, degraded_hint }
     }
