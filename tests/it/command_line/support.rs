@@ -205,6 +205,7 @@ impl Serving {
     }
 
     /// The process's id.
+    #[allow(dead_code, reason = "only tests of rereading do, which not every build has")]
     pub(super) fn id(&self) -> u32 {
         self.working.child.id()
     }
