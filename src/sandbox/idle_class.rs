@@ -40,7 +40,7 @@ mod linux {
         /// thread may hold such a lock for many seconds.
         ///
         /// Without privileges, or a limit on niceness that permits it (`RLIMIT_NICE` of 20,
-        /// systemd's `LimitNICE=0`), the system refuses, and the thread stays idle.
+        /// systemd's `LimitNICE=+0`), the system refuses, and the thread stays idle.
         pub(in crate::sandbox) fn make_ordinary(self) {
             let ordinary = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Other);
             let priority = ThreadPriorityValue::try_from(NICENESS_0).expect("below 100");
