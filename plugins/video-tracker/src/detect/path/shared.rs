@@ -63,7 +63,7 @@ impl SharedPath {
 
     /// Another device is asked for at once.
     #[cfg(all(test, feature = "gpu"))]
-    pub(super) fn hurry(&self) {
+    pub(crate) fn hurry(&self) {
         self.seat.iter().for_each(|seat| seat.hurry());
     }
 

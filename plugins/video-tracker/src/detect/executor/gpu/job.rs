@@ -134,6 +134,12 @@ impl Tile {
             Self { outputs: 32, pixels: 32 }
         }
     }
+
+    /// How much of the matrices' common side goes through workgroup memory at once: the more, the
+    /// less often a workgroup waits for itself.
+    pub(super) fn depth(self) -> u32 {
+        if 4 * 32 * (self.outputs + self.pixels) <= WORKGROUP_BYTES_MAX { 32 } else { 16 }
+    }
 }
 
 impl Planes {
@@ -191,6 +197,9 @@ pub(super) const JOB_WORDS: usize = 64;
 /// The most workgroups along each dimension (wgpu's downlevel default limits).
 const GROUPS_MAX: usize = 65_535;
 
+/// Of workgroup memory (wgpu's downlevel default limits).
+const WORKGROUP_BYTES_MAX: u32 = 16_352;
+
 /// About as many workgroups as a large GPU runs at once.
 const TILES_MIN: usize = 96;
 
@@ -215,6 +224,9 @@ mod tests {
                 let quads = [tile.outputs / 4, tile.pixels / 4];
                 assert!(quads.iter().all(|quads| 16 % quads == 0), "{tile:?}");
                 assert!(quads[0] * quads[1] <= 256, "{tile:?}");
+                let depth = tile.depth();
+                assert!(4 * depth * (tile.outputs + tile.pixels) <= WORKGROUP_BYTES_MAX);
+                assert!(depth.is_multiple_of(16), "{tile:?}");
             }
         }
     }

@@ -83,8 +83,11 @@ fn pipeline(
 
 /// The whole text of a kernel, and its name.
 fn source(kernel: Kernel) -> (&'static str, String) {
-    let matmul = |Tile { outputs, pixels }: Tile, input: &str| {
-        let sizes = format!("const OUTPUTS = {outputs}u;\nconst PIXELS = {pixels}u;\n");
+    let matmul = |tile: Tile, input: &str| {
+        let (Tile { outputs, pixels }, depth) = (tile, tile.depth());
+        let sizes = format!(
+            "const OUTPUTS = {outputs}u;\nconst PIXELS = {pixels}u;\nconst DEPTH = {depth}u;\n"
+        );
         [&sizes, PICTURE, COMMON, input, include_str!("matmul.wgsl")].concat()
     };
     match kernel {

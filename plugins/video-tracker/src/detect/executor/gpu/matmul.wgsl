@@ -2,15 +2,14 @@
 // input channels × window, by depth × pixels. A workgroup computes a tile of OUTPUTS × PIXELS,
 // DEPTH at a time through workgroup memory; an invocation has 4 × 4 of them.
 //
-// OUTPUTS and PIXELS, multiples of 4 and at most 64, and `input_of`, which reads one element of
-// the second matrix, come from kernels.rs.
+// OUTPUTS and PIXELS, multiples of 4 and at most 64, DEPTH, a multiple of 16, and `input_of`, which
+// reads one element of the second matrix, come from kernels.rs.
 
-const DEPTH = 16u;
 const OUTPUT_QUADS = OUTPUTS / 4u;
 const PIXEL_QUADS = PIXELS / 4u;
 const LANES = OUTPUT_QUADS * PIXEL_QUADS;
 
-// Four output channels, and four pixels, at each depth: 8 KiB at most.
+// Four output channels, and four pixels, at each depth: at most 16,352 bytes together.
 var<workgroup> weight_tile: array<vec4<f32>, DEPTH * OUTPUT_QUADS>;
 var<workgroup> input_tile: array<vec4<f32>, DEPTH * PIXEL_QUADS>;
 
