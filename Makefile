@@ -61,7 +61,8 @@ scores: setup ## track the sequences of an evaluation data folder (KEEPSIGHT_DAT
 	cargo build --release --locked
 	benches/tracking-scores.sh "$(KEEPSIGHT_DATA)"
 
-gpu-bench: setup ## measure the kernels on this machine's GPU
+gpu-bench: setup ## hold the kernels against their twins on this machine's GPU, then measure them
+	cargo test --locked -p keepsight-gpu -p keepsight-video-tracker --lib
 	cargo bench --locked -p keepsight-video-tracker --bench preprocess --bench detect
 
 # Freed memory goes back to the system at once, so that what is resident is what is held.

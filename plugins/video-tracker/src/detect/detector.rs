@@ -160,6 +160,11 @@ impl Detector {
                 let ran = Instant::now();
                 self.decode_best(gpu.outputs(), &placement, options, candidates);
                 *nonsense = count_nonsense(candidates, gpu.outputs().into_iter().flatten());
+                if candidates.is_empty() {
+                    let (best, _) = gpu.outputs()[1].as_chunks::<2>();
+                    // No score of that box was a number.
+                    *nonsense += best.iter().filter(|[place, _]| *place < 0.0).count();
+                }
                 // In one submission: what took how long there, only the device knows.
                 (began, ran)
             }

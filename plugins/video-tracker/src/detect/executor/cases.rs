@@ -26,6 +26,7 @@ pub(super) fn cases() -> Vec<Case> {
         cases.push(Case { name, bytes, input: input.map(|size| size as usize), steps });
     };
     convolutions(&mut add);
+    enlargements(&mut add);
     activations(&mut add);
     places(&mut add);
     arithmetic(&mut add);
@@ -134,6 +135,38 @@ fn convolutions(add: Add<'_>) {
         graph.floats("roi", &[0], &[]).floats("scales", &[4], &[1.0, 1.0, 2.0, 3.0]).node(
             "Resize",
             &["x", "roi", "scales"],
+            &["y"],
+            &[
+                ("mode", Set::Text("nearest")),
+                ("nearest_mode", Set::Text("floor")),
+                ("coordinate_transformation_mode", Set::Text("asymmetric")),
+            ],
+        )
+    });
+}
+
+fn enlargements(add: Add<'_>) {
+    for (name, nearest) in [
+        ("one by centres", "round_prefer_floor"),
+        ("one by centres, the other way", "round_prefer_ceil"),
+    ] {
+        add(name, [1, 2, 3, 4], 1, &|graph| {
+            graph.floats("scales", &[4], &[1.0, 1.0, 3.0, 2.0]).node(
+                "Resize",
+                &["x", "", "scales"],
+                &["y"],
+                &[
+                    ("mode", Set::Text("nearest")),
+                    ("nearest_mode", Set::Text(nearest)),
+                    ("coordinate_transformation_mode", Set::Text("half_pixel")),
+                ],
+            )
+        });
+    }
+    add("one to a size", [1, 2, 3, 4], 1, &|graph| {
+        graph.integers("size", &[1, 2, 6, 4]).node(
+            "Resize",
+            &["x", "", "", "size"],
             &["y"],
             &[
                 ("mode", Set::Text("nearest")),

@@ -10,6 +10,7 @@ mod arena;
 mod error;
 mod fuse;
 mod graph;
+#[cfg(any(feature = "gpu", test))]
 mod head;
 mod lower;
 mod place;
@@ -31,9 +32,11 @@ mod cases;
 #[cfg(test)]
 mod tests;
 
+#[cfg(any(feature = "gpu", test))]
 use super::description::ModelDescription;
 
 /// Plans a detector: what is left of its outputs is what decoding needs, see [`head`].
+#[cfg(any(feature = "gpu", test))]
 pub(in crate::detect) fn plan_detector(
     bytes: &[u8],
     description: &ModelDescription,

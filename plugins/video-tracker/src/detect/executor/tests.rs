@@ -160,6 +160,9 @@ fn what_there_is_no_code_for_is_named() {
     refused(&node("Split", &[("axis", Set::Integer(4))]), size, "no axis 4 of 4");
     refused(&node("Concat", &[("axis", Set::Integer(1))]), size, "[4, 2, 3, 3] doesn't fit");
     refused(&node("Resize", &[("mode", Set::Text("linear"))]), size, "not the nearest");
+    // By the floor of centres, an element in two is its neighbour.
+    let floor = [("nearest_mode", Set::Text("floor"))];
+    refused(&node("Resize", &floor), size, "found in another way");
     let pool = [("kernel_shape", Set::Integers(&[7, 1]))];
     refused(&node("MaxPool", &pool), size, "larger than [6, 6]");
     let padded = [("kernel_shape", Set::Integers(&[2, 2])), ("pads", Set::Integers(&[2, 0, 0, 0]))];

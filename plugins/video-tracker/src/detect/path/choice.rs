@@ -206,14 +206,15 @@ impl ChoiceError {
 impl Choice {
     /// Publishes what was chosen and why, with the adapter where it is one.
     pub fn tell(&self, host: &Host) {
-        let mut data = json!({
+        #[cfg(feature = "gpu")]
+        let adapter = self.path.device().map(|device| json!(device.adapter()));
+        #[cfg(not(feature = "gpu"))]
+        let adapter = ();
+        let data = json!({
             "path": if self.path.is_gpu() { "gpu" } else { "cpu" },
             "reason": self.reason,
+            "adapter": adapter,
         });
-        #[cfg(feature = "gpu")]
-        if let Some(device) = self.path.device() {
-            data["adapter"] = json!(device.adapter());
-        }
         host.event("detector_chosen", data);
     }
 

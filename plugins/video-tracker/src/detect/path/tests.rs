@@ -35,15 +35,20 @@ fn soon() -> Instant {
 
 /// A detector of the YOLOX family that finds boxes in anything, with one operator more.
 fn small_with(operator: &str) -> ModelFile {
+    small_of(|graph| graph.node(operator, &["t"], &["large"], &[]))
+}
+
+/// The same, with other nodes from its values, `t`, to the first of its heads, `large`.
+fn small_of(nodes: impl Fn(GraphFixture) -> GraphFixture) -> ModelFile {
     let picture = [("kernel_shape", Set::Integers(&[2, 2])), ("strides", Set::Integers(&[2, 2]))];
-    let bytes = GraphFixture::new(&[1, 3, 32, 32])
+    let graph = GraphFixture::new(&[1, 3, 32, 32])
         .weights("w", &[7, 3, 8, 8])
         .floats("b", &[7], &[40.0, -3.0, 9.0, 5.0, 30.0, 20.0, 1.0])
         .floats("scale", &[], &[0.01])
         .integers("shape", &[1, 7, -1])
         .node("Conv", &["x", "w", "b"], &["s"], &[("strides", Set::Integers(&[8, 8]))])
-        .node("Mul", &["s", "scale"], &["t"], &[])
-        .node(operator, &["t"], &["large"], &[])
+        .node("Mul", &["s", "scale"], &["t"], &[]);
+    let bytes = nodes(graph)
         .node("MaxPool", &["large"], &["medium"], &picture)
         .node("MaxPool", &["medium"], &["small"], &picture)
         .node("Reshape", &["large", "shape"], &["l"], &[])
@@ -146,6 +151,26 @@ fn both_paths_detect_the_same() {
                 assert!((found.confidence - expected.confidence).abs() < 1e-3, "{found:?}");
                 assert!(found.bbox.iou(&expected.bbox) > 0.99, "{found:?} {expected:?}");
             }
+        }
+    }
+}
+
+#[test]
+fn what_is_no_number_is_counted_on_both_paths() {
+    let nothing = || {
+        small_of(|graph| {
+            let graph = graph.node("Sub", &["t", "t"], &["zero"], &[]);
+            graph.node("Div", &["zero", "zero"], &["large"], &[])
+        })
+    };
+    for wish in wishes("what_is_no_number_is_counted_on_both_paths") {
+        let off = GpuWish { policy: GpuPolicy::Off, ..GpuWish::default() };
+        for wish in [wish, off] {
+            let mut instance = Instance::new(wish, nothing()).unwrap();
+            let (mut path, _) = instance.session();
+            assert_eq!(instance.detect(&mut path, &picture(), soon()).unwrap(), []);
+            let told = instance.scratch.check_outputs();
+            assert!(matches!(told, Err(DetectError::NotANumber { .. })), "{path:?}");
         }
     }
 }

@@ -17,7 +17,7 @@ const EXPONENTIAL = 5u;
 // See `Activation` in graph.rs. `bounds` are low and high, or the slope and nothing.
 fn activated(kind: u32, bounds: vec2<f32>, x: f32) -> f32 {
     switch kind {
-        case CLIP: { return clamp(x, bounds.x, bounds.y); }
+        case CLIP: { return min(max(x, bounds.x), bounds.y); }
         case LEAKY: { return max(x, 0.0) + bounds.x * min(x, 0.0); }
         case SIGMOID: { return 1.0 / (1.0 + exp(-x)); }
         case SILU: { return x / (1.0 + exp(-x)); }

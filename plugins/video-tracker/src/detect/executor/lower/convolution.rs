@@ -68,11 +68,16 @@ impl<'m> Lowering<'m> {
         if !matches!(text(node, "mode"), b"nearest" | b"") {
             return Err(form(node, "it is not the nearest element that is taken"));
         }
-        let rounded = matches!(text(node, "nearest_mode"), b"floor");
-        let asymmetric = matches!(text(node, "coordinate_transformation_mode"), b"asymmetric");
-        // Of whole multiples, the nearest centre is the same for all ways to round.
-        let centred = matches!(text(node, "coordinate_transformation_mode"), b"half_pixel" | b"");
-        if node.operator == "Resize" && !(asymmetric && rounded || centred) {
+        let nearest = text(node, "nearest_mode");
+        let is_plain = match text(node, "coordinate_transformation_mode") {
+            b"asymmetric" => nearest == b"floor",
+            // Of whole multiples, no centre is as near to one element as to another.
+            b"half_pixel" | b"" => {
+                matches!(nearest, b"round_prefer_floor" | b"round_prefer_ceil" | b"")
+            }
+            _ => false,
+        };
+        if node.operator == "Resize" && !is_plain {
             return Err(form(node, "elements are found in another way"));
         }
         let scales_at = if node.operator == "Upsample" { 1 } else { 2 };
