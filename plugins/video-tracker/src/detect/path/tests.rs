@@ -254,6 +254,9 @@ fn after_the_first_frame_nothing_is_allocated_on_the_gpu() {
             instance.detect(&mut path, &frame, soon()).unwrap();
         }
         assert_eq!(held(), before, "{}", device.adapter());
+        let times = path.with(soon(), |path| path.device_times());
+        assert_eq!(times.is_some(), device.has_timestamps());
+        assert!(times.is_none_or(|(_, network)| network > Duration::ZERO), "{times:?}");
         // And a frame of another size is another first one.
         instance.detect(&mut path, &frames::gray(640, 480, |_, _| 0), soon()).unwrap();
         assert!(device.buffers_made() > before.0);
