@@ -213,6 +213,7 @@ impl Seat {
     }
 
     fn open(&self) {
+        let _attempt = Attempt(self);
         let opened = self.wish.open().map_err(|error| error.to_string());
         self.opened(opened.and_then(|device| OpenDevice::new(device, self.plan.as_deref())));
     }
@@ -245,6 +246,18 @@ impl Seat {
     }
 }
 
+/// An attempt to open a device; one that a panic ended has failed.
+struct Attempt<'s>(&'s Seat);
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        let is_open = matches!(self.0.lock().seated, Seated::Opening);
+        if is_open {
+            self.0.opened(Err("opening it panicked".to_owned()));
+        }
+    }
+}
+
 impl State {
     fn give_up(&mut self, now: Instant) {
         if let Seated::Ready(_) = self.seated {
@@ -270,3 +283,42 @@ const BACK_OFF_MAX: Duration = Duration::from_secs(600);
 
 /// How long after its deadline a wait has surely ended, if it ever does.
 const GRACE: Duration = Duration::from_millis(250);
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+    use crate::detect::path::GpuPolicy;
+    use crate::preprocess::{ColorOrder, Padding};
+
+    #[test]
+    fn an_attempt_that_panics_has_failed() {
+        let policy = GpuPolicy::Required;
+        let wish = GpuWish { policy, adapter: None, software_allowed: true };
+        let Ok(device) = wish.open() else {
+            eprintln!("skipped an_attempt_that_panics_has_failed: no graphics adapter");
+            return;
+        };
+        let input = ModelInput {
+            width: 32,
+            height: 32,
+            color_order: ColorOrder::Rgb,
+            scale: 1.0,
+            offset: 0.0,
+            padding: Padding::Stretch,
+        };
+        let seat = Seat::new(wish, input, None, OpenDevice { device, network: None });
+        seat.lock().seated = Seated::Opening;
+        assert!(!seat.is_due(), "somebody is at it");
+        let attempt = || {
+            let _attempt = Attempt(&seat);
+            panic!("as a driver may");
+        };
+        thread::scope(|scope| scope.spawn(attempt).join()).unwrap_err();
+        assert!(matches!(seat.lock().seated, Seated::Lost));
+        assert!(!seat.is_due());
+        seat.hurry();
+        assert!(seat.is_due(), "and is made again");
+    }
+}
