@@ -47,7 +47,7 @@ impl Default for FollowConfig {
             sigma: 0.65,
             regularization: 0.2,
             learning_rate: 0.018,
-            detection_learning_rate: 0.1,
+            detection_learning_rate: 0.2,
             scale_step: 1.03,
             scale_reluctance: 0.99,
             scale_trust: 0.5,

@@ -62,6 +62,10 @@ impl Filter {
 
     /// Moves the share `rate` of the way to what answers `spectra` with `wanted`.
     pub(super) fn learn(&mut self, spectra: &Spectra, wanted: &[f32; HALF], rate: f32) {
+        if rate >= 1.0 {
+            // Whatever it was, also if that was no number.
+            *self = Self::new();
+        }
         let Self { numerator, energy } = self;
         for energy in &mut *energy {
             *energy *= 1.0 - rate;

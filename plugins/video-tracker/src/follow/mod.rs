@@ -19,9 +19,13 @@ mod cpu;
 mod error;
 mod features;
 mod filter;
+mod follower;
+#[cfg(feature = "gpu")]
+mod gpu;
 mod patch;
 mod peak;
 mod picture;
+mod place;
 mod request;
 mod spectrum;
 mod tables;
@@ -29,7 +33,13 @@ mod tables;
 pub use config::FollowConfig;
 pub use cpu::CpuFollower;
 pub use error::FollowError;
+pub use follower::Follower;
+#[cfg(feature = "gpu")]
+pub use gpu::GpuFollower;
 pub use request::{Found, Lesson, Sought};
+
+/// The most filters at a time; their numbers are smaller.
+pub const FILTERS_MAX: usize = 128;
 
 /// Samples of a patch along each axis.
 const PATCH_SIDE: usize = 64;
@@ -52,5 +62,7 @@ const CHANNELS: usize = ORIENTATIONS + 3 + HUES + 1;
 /// The sizes that a frame is looked at in, as powers of the scale step.
 const SCALES: [i32; 3] = [-1, 0, 1];
 
+#[cfg(all(test, feature = "gpu"))]
+mod gpu_tests;
 #[cfg(test)]
 mod tests;

@@ -68,7 +68,7 @@ impl Region {
     }
 
     /// What of a picture of `size` sampling reads, chroma's neighbours included.
-    fn part(&self, size: [usize; 2]) -> Part {
+    pub(super) fn part(&self, size: [usize; 2]) -> Part {
         let range = |axis: usize| {
             let reach = self.size[axis] * (0.5 + 1.0 / PATCH_SIDE as f32) + 4.0;
             let last = (size[axis] - 1) as f32;

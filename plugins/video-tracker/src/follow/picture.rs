@@ -25,6 +25,8 @@ pub(super) struct Level {
     /// U, V.
     pub(super) chroma: [Plane; 2],
     made: Vec<bool>,
+    /// Whether some were made since somebody last asked.
+    is_new: bool,
 }
 
 /// `height × width` bytes, rows without padding.
@@ -62,11 +64,12 @@ impl Picture {
             if self.levels.len() == self.level_count {
                 self.levels.push(Level::default());
             }
-            let Level { luma, chroma, made } = &mut self.levels[self.level_count];
+            let Level { luma, chroma, made, is_new } = &mut self.levels[self.level_count];
             luma.resize(width, height);
             for plane in chroma {
                 plane.resize(chroma_width, chroma_height);
             }
+            *is_new = false;
             made.clear();
             made.resize(width.div_ceil(TILE) * height.div_ceil(TILE), false);
             self.level_count += 1;
@@ -94,6 +97,26 @@ impl Picture {
         &self.levels[index]
     }
 
+    /// Makes a part of a level, if it is not there yet.
+    #[cfg(feature = "gpu")]
+    pub(super) fn prepare(&mut self, index: usize, part: &Part) {
+        self.level(index, part);
+    }
+
+    /// Level `index` if parts of it were made since the last time.
+    #[cfg(feature = "gpu")]
+    pub(super) fn news(&mut self, index: usize) -> Option<&Level> {
+        let level = &mut self.levels[index];
+        std::mem::take(&mut level.is_new).then_some(level)
+    }
+
+    /// A level as it is, made or not.
+    #[cfg(feature = "gpu")]
+    pub(super) fn planes(&self, index: usize) -> [&Plane; 3] {
+        let Level { luma, chroma: [u, v], .. } = &self.levels[index];
+        [luma, u, v]
+    }
+
     /// How many levels there are; 0 before a frame was taken in.
     pub(super) fn level_count(&self) -> usize {
         self.level_count
@@ -115,6 +138,7 @@ fn make(levels: &mut [Level], frame: &Frame, part: &Part) {
             if std::mem::replace(&mut level.made[row * across + column], true) {
                 continue;
             }
+            level.is_new = true;
             let tile = |plane: &Plane, side: usize| {
                 // What the edge leaves over belongs to the last tile.
                 let range = |nth: usize, count: usize, last: bool| {

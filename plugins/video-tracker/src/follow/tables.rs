@@ -23,3 +23,17 @@ pub(super) fn hue_axes() -> [[f32; 2]; HUES] {
         [angle.cos(), angle.sin()]
     })
 }
+
+/// The spectrum, along one axis, of a Gauss bell around no shift: the two-dimensional one is its
+/// product with itself.
+#[cfg(feature = "gpu")]
+pub(super) fn wanted_axis(sigma: f32) -> [f32; GRID] {
+    std::array::from_fn(|frequency| {
+        let term = |at: usize| {
+            let distance = at.min(GRID - at) as f32;
+            let turn = 2.0 * PI * ((frequency * at) % GRID) as f32 / GRID as f32;
+            (-0.5 * distance * distance / (sigma * sigma)).exp() * turn.cos()
+        };
+        (0..GRID).map(term).sum()
+    })
+}
