@@ -14,6 +14,7 @@ pub(super) struct Matching {
     gains: Vec<f32>,
     rows: Vec<u32>,
     columns: Vec<u32>,
+    likeness: Likeness,
     matched: Vec<(u32, u32)>,
 }
 
@@ -24,6 +25,16 @@ struct Candidate {
     detection: u32,
     /// Above 0.
     gain: f32,
+}
+
+/// How alike rivals look to what they want.
+#[derive(Debug, Default)]
+struct Likeness {
+    /// Target and detection.
+    pairs: Vec<(u32, u32)>,
+    answers: Vec<Option<f32>>,
+    /// Of each detection, the sum and number of its answers.
+    means: Vec<(f32, f32)>,
 }
 
 /// Disjoint sets of numbers (union-find with path halving), the smallest member their root.
@@ -40,7 +51,20 @@ impl Matching {
         &mut self,
         targets: impl Iterator<Item = Edges>,
         detections: impl Iterator<Item = Edges>,
+        gain: impl FnMut(u32, u32, f32) -> f32,
+    ) -> &[(u32, u32)] {
+        self.solve_with(targets, detections, gain, |_, _| {})
+    }
+
+    /// As [`Self::solve`], where `compare` is told of all pairs whose detection several targets
+    /// could be, if there are any, and may push for each how alike the two look, from 0 to 1:
+    /// that moves their gains, by as much as they differ from their rivals.
+    pub(super) fn solve_with(
+        &mut self,
+        targets: impl Iterator<Item = Edges>,
+        detections: impl Iterator<Item = Edges>,
         mut gain: impl FnMut(u32, u32, f32) -> f32,
+        compare: impl FnMut(&[(u32, u32)], &mut Vec<Option<f32>>),
     ) -> &[(u32, u32)] {
         self.matched.clear();
         self.candidates.clear();
@@ -57,6 +81,9 @@ impl Matching {
         }
         self.count_rivals(target as usize);
         self.match_uncontested(target);
+        if !self.contested.is_empty() {
+            self.weigh_likeness(compare);
+        }
         self.match_contested();
         &self.matched
     }
@@ -96,6 +123,43 @@ impl Matching {
             *group = self.groups.root(candidate.target);
         }
         self.contested.sort_unstable_by_key(|(group, c)| (*group, c.target, c.detection));
+    }
+
+    /// Lets looks have a say where several targets want one detection.
+    fn weigh_likeness(&mut self, mut compare: impl FnMut(&[(u32, u32)], &mut Vec<Option<f32>>)) {
+        let Self { rivals: [_, of_detections], contested, likeness, .. } = self;
+        let Likeness { pairs, answers, means } = likeness;
+        let is_wanted = |candidate: &Candidate| of_detections[candidate.detection as usize] > 1;
+        pairs.clear();
+        let wanted = contested.iter().map(|(_, candidate)| candidate).filter(|c| is_wanted(c));
+        pairs.extend(wanted.map(|candidate| (candidate.target, candidate.detection)));
+        if pairs.is_empty() {
+            return;
+        }
+        answers.clear();
+        compare(pairs, answers);
+        if answers.len() != pairs.len() {
+            return;
+        }
+        // A target of unknown looks is as alike as its rivals are on average.
+        means.clear();
+        means.resize(of_detections.len(), (0.0, 0.0));
+        for ((_, detection), answer) in pairs.iter().zip(&*answers) {
+            if let Some(answer) = answer {
+                let (sum, count) = &mut means[*detection as usize];
+                *sum += answer;
+                *count += 1.0;
+            }
+        }
+        let mut answers = answers.iter();
+        for (_, candidate) in contested.iter_mut().filter(|(_, candidate)| is_wanted(candidate)) {
+            let answer = answers.next().expect("one for each pair");
+            let (sum, count) = means[candidate.detection as usize];
+            if let Some(answer) = answer {
+                let ahead = answer - sum / count;
+                candidate.gain = (candidate.gain + LIKENESS_WEIGHT * ahead).max(GAIN_MIN);
+            }
+        }
     }
 
     fn match_contested(&mut self) {
@@ -179,6 +243,11 @@ impl Groups {
         self.0[a.max(b) as usize] = a.min(b);
     }
 }
+
+/// What a difference in likeness counts for against one in overlap.
+const LIKENESS_WEIGHT: f32 = 0.5;
+/// A pair stays possible, however little it is alike.
+const GAIN_MIN: f32 = 1e-3;
 
 /// Groups whose smaller side exceeds this are paired greedily, which bounds a step's time.
 const EXACT_SIDE_MAX: usize = 192;

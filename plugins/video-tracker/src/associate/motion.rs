@@ -33,7 +33,7 @@ impl Default for MotionNoise {
     fn default() -> Self {
         Self {
             measurement: 1.0 / 20.0,
-            following: 0.08,
+            following: 1.0 / 20.0,
             position: 0.4,
             velocity: 1.027,
             size: 0.7,

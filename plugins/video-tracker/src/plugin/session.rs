@@ -3,7 +3,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use keepsight_contract::{
@@ -23,6 +23,7 @@ use super::{
 use crate::{
     associate::{Associator, EndReason, Observation, Step, StepOutcome, TargetEvent},
     detect::{DetectError, DetectScratch, Detector, SessionPath},
+    follow::Follower,
 };
 
 /// What one stream keeps: its targets, and buffers.
@@ -71,6 +72,7 @@ impl Session {
         host: &Host,
         settings: Settings,
         finder: Option<Finder>,
+        follower: Option<Follower>,
         id_next: Arc<AtomicU64>,
         slowed: &Arc<Slowed>,
     ) -> Self {
@@ -80,7 +82,7 @@ impl Session {
             slowed: SlowedStream::new(slowed, &stream.name, host),
             host: host.clone(),
             associator: Associator::with_first_id(settings.associate, id_next.load(Relaxed)),
-            following: settings.follow.then(|| Following::new(host)),
+            following: follower.map(|follower| Following::new(follower, host)),
             settings,
             finder,
             id_next,
@@ -126,7 +128,7 @@ impl Session {
             None
         };
         self.begin_frame(frame, size);
-        self.associate(frame, found.as_deref());
+        self.associate(frame, found.as_deref(), call.deadline());
         self.previous = Some(Previous { captured: frame.captured(), size });
 
         let tracks = self.tracks(detector);
@@ -176,7 +178,7 @@ impl Session {
         }
     }
 
-    fn associate(&mut self, frame: &Frame, found: Option<&[Detection]>) {
+    fn associate(&mut self, frame: &Frame, found: Option<&[Detection]>, deadline: Instant) {
         let began = Instant::now();
         let observations: Option<Vec<_>> = found.map(|found| {
             let observation = |detection: &Detection| Observation {
@@ -195,18 +197,21 @@ impl Session {
             observations: observations.as_deref(),
             camera_motion: self.settings.given.camera_motion(frame.sequence()),
         };
+        let mut spent_following = Duration::ZERO;
         let StepOutcome { events, rejections } = match &mut self.following {
-            // With a detector on every frame there is nothing between.
-            Some(following) if self.pace.every() > 1 => {
-                let mut looking = following.looking(frame);
+            Some(following) => {
+                // On frames far apart even the next one is hard to foresee.
+                let everybody = self.pace.every() > 1 || elapsed >= FAR_APART;
+                let mut looking = following.looking(frame, everybody, deadline);
                 let outcome = self.associator.step_with(&step, &mut looking);
-                looking.learn(self.associator.targets());
+                spent_following = looking.learn(self.associator.targets());
                 outcome
             }
-            _ => self.associator.step(&step),
+            None => self.associator.step(&step),
         };
         self.id_next.store(self.associator.id_next(), Relaxed);
-        self.associate_ms.record(began.elapsed().as_secs_f64() * 1e3);
+        let associating = began.elapsed().saturating_sub(spent_following);
+        self.associate_ms.record(associating.as_secs_f64() * 1e3);
         self.inputs_refused.add(rejections.total().into());
         self.report(frame.sequence(), &events);
     }
@@ -317,3 +322,6 @@ impl Finder {
         Ok(found)
     }
 }
+
+/// Frames that are this many seconds apart, or more, are far apart.
+const FAR_APART: f64 = 0.08;

@@ -7,9 +7,10 @@ use std::{
 };
 
 use keepsight_contract::{
-    CallError, Detections, Frame, FrameSize, InitError, OutputKind, OverlayShape, PixelBuffer,
-    PixelFormat, Plugin, Request, Requirement, Response, StreamInfo, TrackState, Tracks,
-    testing::{RecordingHost, call_context},
+    BoundingBox, CallError, Detections, Frame, FrameSize, InitError, OutputKind, OverlayShape,
+    PixelBuffer, PixelFormat, Plugin, Request, Requirement, Response, StreamInfo, TrackState,
+    Tracks,
+    testing::{RecordingHost, call_context, frames},
 };
 use serde_json::{Value, json};
 
@@ -470,4 +471,48 @@ mod with_the_bundled_model {
         assert_eq!(last["path"], "gpu");
         assert!(last["adapter"]["driver"].is_string(), "{last}");
     }
+}
+
+/// A patterned card on a plain ground, which turns a corner.
+fn card(frame: u64) -> [f32; 4] {
+    let frame = frame as f32;
+    [40.0 + 7.0 * frame.min(6.0), 20.0 + 7.0 * (frame - 6.0).max(0.0), 30.0, 40.0]
+}
+
+#[track_caller]
+fn check_corner(config: Value, expected: impl Fn(f32) -> bool) {
+    let row = |frame| {
+        let [x, y, width, height] = card(frame);
+        format!("{},-1,{x},{y},{width},{height},0.9\n", frame + 1)
+    };
+    let (_folder, mut bench) = Bench::given(&(0..12).map(row).collect::<String>(), config);
+    let mut overlap = 0.0;
+    for sequence in 0..12 {
+        let [x, y, width, height] = card(sequence);
+        let picture = frames::rgb(200, 150, |column, row| {
+            let (u, v) = ((column as f32 - x) / width, (row as f32 - y) / height);
+            if (0.0..1.0).contains(&u) && (0.0..1.0).contains(&v) {
+                let field = (u * 4.0) as u32 * 5 + (v * 5.0) as u32 * 7;
+                [(field * 53 % 256) as u8, (field * 97 % 256) as u8, (field * 31 % 256) as u8]
+            } else {
+                [120; 3]
+            }
+        });
+        let frame = Frame::builder(PixelFormat::Rgb, picture.size(), picture.buffer().clone())
+            .sequence(sequence)
+            .captured(bench.began + Duration::from_millis(100) * sequence as u32)
+            .build()
+            .unwrap();
+        let response = bench.call("track", Value::Null, frame).unwrap_or_else(|e| panic!("{e}"));
+        let tracks = response.output::<Tracks>().unwrap();
+        let there = BoundingBox::new(x, y, width, height);
+        overlap = tracks.0.iter().map(|track| track.bbox.iou(&there)).fold(0.0, f32::max);
+    }
+    assert!(expected(overlap), "{overlap}");
+}
+
+#[test]
+fn who_turns_a_corner_between_detections_is_followed() {
+    check_corner(json!({"detect_every": 6}), |overlap| overlap > 0.6);
+    check_corner(json!({"detect_every": 6, "follow": false}), |overlap| overlap < 0.3);
 }

@@ -14,6 +14,9 @@ use super::{
 use crate::detect::{
     Detector, GpuOffer, GpuPolicy, ModelDescription, ModelFile, SharedPath, choose,
 };
+#[cfg(feature = "gpu")]
+use crate::follow::GpuFollower;
+use crate::follow::{FollowConfig, Follower};
 
 /// Detects and tracks: what all streams share, which is the model and the way to it.
 #[derive(Debug)]
@@ -128,7 +131,8 @@ impl Plugin for VideoTracker {
         let settings = Settings::new(&config, self.model())?;
         let finder = self.eye.as_ref().map(|eye| eye.finder(host));
         let id_next = self.identities.of(&stream.name);
-        Ok(Session::new(stream, host, settings, finder, id_next, &self.slowed))
+        let follower = settings.follow.then(|| self.follower());
+        Ok(Session::new(stream, host, settings, finder, follower, id_next, &self.slowed))
     }
 
     fn run(
@@ -155,6 +159,19 @@ impl Plugin for VideoTracker {
 register_plugin!(VideoTracker);
 
 impl VideoTracker {
+    /// What follows targets for one session: on the GPU where frames go there anyway.
+    fn follower(&self) -> Follower {
+        let config = FollowConfig::default();
+        #[cfg(feature = "gpu")]
+        if let Some(device) = self.eye.as_ref().and_then(|eye| eye.path.device()) {
+            match GpuFollower::new(&device, config) {
+                Ok(follower) => return Follower::Gpu(Box::new(follower)),
+                Err(fault) => tracing::warn!(%fault, "targets are followed on the CPU"),
+            }
+        }
+        Follower::cpu(config)
+    }
+
     fn model(&self) -> Option<&ModelDescription> {
         self.eye.as_ref().map(|eye| eye.detector.description())
     }

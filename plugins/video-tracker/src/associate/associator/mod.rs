@@ -144,13 +144,11 @@ impl Associator {
     pub fn step_with(&mut self, step: &Step<'_>, sight: &mut dyn Sight) -> StepOutcome {
         let mut outcome = StepOutcome::default();
         self.advance(step, &mut outcome.rejections);
-        if step.observations.is_none() {
-            self.follow(sight);
-        }
+        self.follow(sight);
         if let Some(observations) = step.observations {
             self.select(observations, &mut outcome.rejections);
-            self.continue_confirmed(observations);
-            self.continue_with_low(observations);
+            self.continue_confirmed(observations, sight);
+            self.continue_with_low(observations, sight);
             self.settle_tentative(observations, &mut outcome.events);
             self.age_unseen(&mut outcome.events);
             self.begin(observations, step.sequence, &mut outcome);
@@ -183,7 +181,8 @@ impl Associator {
         }
     }
 
-    /// Corrects the targets by what is found of them without a detector. One that is lost is not
+    /// Corrects the targets by what is found of them without a detector, also where one looked:
+    /// who moved on unexpectedly is then still where its detection is. One that is lost is not
     /// looked for: what would be found is somebody else.
     fn follow(&mut self, sight: &mut dyn Sight) {
         let Scratch { expected, followed, .. } = &mut self.scratch;
@@ -235,27 +234,27 @@ impl Associator {
         claimed.resize(observations.len(), false);
     }
 
-    fn continue_confirmed(&mut self, observations: &[Observation]) {
+    fn continue_confirmed(&mut self, observations: &[Observation], sight: &mut dyn Sight) {
         self.choose(|target, _| target.state() != TrackState::Tentative);
         let least = self.config.first_similarity_min;
-        self.pair(observations, Pool::High, |iou, observation| {
+        self.pair(observations, Pool::High, sight, |iou, observation| {
             iou * observation.confidence - least
         });
     }
 
     /// Only targets seen at the detector's previous run: what has been gone for longer would
     /// come back as somebody else's shadow.
-    fn continue_with_low(&mut self, observations: &[Observation]) {
+    fn continue_with_low(&mut self, observations: &[Observation], sight: &mut dyn Sight) {
         self.choose(|target, seen| !seen && target.is_seen());
         let least = self.config.second_iou_min;
-        self.pair(observations, Pool::Low, |iou, _| iou - least);
+        self.pair(observations, Pool::Low, sight, |iou, _| iou - least);
     }
 
     /// Confirms the tentative targets that are seen again, and forgets the others.
     fn settle_tentative(&mut self, observations: &[Observation], events: &mut Vec<TargetEvent>) {
         self.choose(|target, _| target.state() == TrackState::Tentative);
         let least = self.config.tentative_similarity_min;
-        self.pair(observations, Pool::High, |iou, observation| {
+        self.pair(observations, Pool::High, &mut Blind, |iou, observation| {
             iou * observation.confidence - least
         });
         let seen = &self.scratch.seen;
@@ -395,9 +394,10 @@ impl Associator {
         &mut self,
         observations: &[Observation],
         pool: Pool,
+        sight: &mut dyn Sight,
         gain: impl Fn(f32, &Observation) -> f32,
     ) {
-        let Scratch { high, low, candidates, seen, claimed, .. } = &mut self.scratch;
+        let Scratch { high, low, candidates, seen, claimed, expected, .. } = &mut self.scratch;
         let pool = match pool {
             Pool::High => high,
             Pool::Low => low,
@@ -406,7 +406,7 @@ impl Associator {
         if candidates.is_empty() || pool.is_empty() {
             return;
         }
-        let pairs = self.matching.solve(
+        let pairs = self.matching.solve_with(
             candidates
                 .iter()
                 .map(|index| Edges::new(&self.targets[*index as usize].bounding_box())),
@@ -415,6 +415,14 @@ impl Associator {
                 let target = &self.targets[candidates[target as usize] as usize];
                 let observation = &observations[pool[detection as usize] as usize];
                 if target.class_id() == observation.class_id { gain(iou, observation) } else { 0.0 }
+            },
+            |pairs, likeness| {
+                expected.clear();
+                expected.extend(pairs.iter().map(|(target, detection)| Expected {
+                    id: self.targets[candidates[*target as usize] as usize].id(),
+                    bbox: observations[pool[*detection as usize] as usize].bbox,
+                }));
+                sight.compare(expected, likeness);
             },
         );
         for &(target, detection) in pairs {

@@ -380,3 +380,74 @@ fn invariants_hold_on_random_input_and_runs_repeat() {
     assert!(trace.len() > 1_000);
     assert_eq!(trace, run());
 }
+
+/// Sees each target some way to the right of where it should be, and knows who is who by where
+/// they stand.
+struct Eyes {
+    right: f32,
+    /// Ids, and from where to where each one's looks are.
+    looks: Vec<(u64, std::ops::Range<f32>)>,
+    asked: usize,
+}
+
+impl Sight for Eyes {
+    fn follow(&mut self, expected: &[Expected], found: &mut Vec<Followed>) {
+        found.extend(expected.iter().map(|Expected { id, bbox }| Followed {
+            id: *id,
+            bbox: BoundingBox::new(bbox.x + self.right, bbox.y, bbox.width, bbox.height),
+        }));
+        // Who is not known, and boxes that are none, are passed over.
+        found.push(Followed { id: 999, bbox: BoundingBox::new(0.0, 0.0, 1.0, 1.0) });
+        found.extend(expected.iter().map(|Expected { id, .. }| Followed {
+            id: *id,
+            bbox: BoundingBox::new(f32::NAN, 0.0, 1.0, 1.0),
+        }));
+    }
+
+    fn compare(&mut self, pairs: &[Expected], likeness: &mut Vec<Option<f32>>) {
+        self.asked += pairs.len();
+        likeness.extend(pairs.iter().map(|pair| {
+            let (_, place) = self.looks.iter().find(|(id, _)| *id == pair.id)?;
+            Some(if place.contains(&pair.bbox.x) { 0.9 } else { 0.1 })
+        }));
+    }
+}
+
+#[test]
+fn what_is_followed_is_where_it_was_found() {
+    let mut scene = Scene::new();
+    scene.see(&[person(100.0, 0.9)]).see(&[person(100.0, 0.9)]);
+    let mut eyes = Eyes { right: 10.0, looks: Vec::new(), asked: 0 };
+    let step = Step { sequence: 3, elapsed: 0.1, ..Step::default() };
+    scene.associator.step_with(&step, &mut eyes);
+    let followed = scene.associator.targets()[0].bounding_box().x;
+    assert!(followed > 105.0 && followed <= 110.0, "{followed}");
+    scene.check(&[(1, Confirmed)]);
+}
+
+#[test]
+fn looks_decide_between_rivals_and_nobody_asks_without_any() {
+    let mut scene = Scene::new();
+    let apart = [person(100.0, 0.9), person(130.0, 0.9)];
+    scene.see(&apart).see(&apart);
+    let mut eyes = Eyes { right: 0.0, looks: vec![(1, 115.0..120.0), (2, 110.0..115.0)], asked: 0 };
+    let met = [person(112.0, 0.9), person(118.0, 0.9)];
+    let step = Step { sequence: 3, elapsed: 0.1, observations: Some(&met), ..Step::default() };
+    let mut by_place = Scene::new();
+    by_place.see(&apart).see(&apart).see(&met);
+    let claims = |associator: &Associator| -> Vec<_> {
+        associator.targets().iter().map(|target| target.observation()).collect()
+    };
+    assert_eq!(claims(&by_place.associator), [Some(0), Some(1)]);
+    scene.associator.step_with(&step, &mut eyes);
+    assert_eq!(claims(&scene.associator), [Some(1), Some(0)]);
+    assert_eq!(eyes.asked, 4);
+
+    let mut scene = Scene::new();
+    let far = [person(100.0, 0.9), person(400.0, 0.9)];
+    scene.see(&far).see(&far);
+    let mut eyes = Eyes { right: 0.0, looks: Vec::new(), asked: 0 };
+    let step = Step { sequence: 3, elapsed: 0.1, observations: Some(&far), ..Step::default() };
+    scene.associator.step_with(&step, &mut eyes);
+    assert_eq!(eyes.asked, 0);
+}
