@@ -19,7 +19,7 @@ mod feed;
 mod mailbox;
 mod results;
 mod session;
-mod source_decoder;
+mod source_frame;
 mod source_worker;
 mod stillness;
 mod stream;

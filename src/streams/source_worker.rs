@@ -11,7 +11,7 @@ use keepsight_contract::{
 use super::{
     SourceState,
     feed::Work,
-    source_decoder::SourceDecoder,
+    source_frame::owned_by_source,
     stillness::Stillness,
     stream::{StreamShared, source_scope},
 };
@@ -234,7 +234,7 @@ fn bring(
     round: u64,
     stillness: &mut Option<Stillness>,
 ) {
-    let frame = SourceDecoder::attach(stream.number(frame), scope);
+    let frame = owned_by_source(stream.number(frame), scope);
     let still =
         stillness.as_mut().and_then(|stillness| stillness.after(&frame, stream.clock.now()));
     let news = stream.update(|status, now| match still {

@@ -197,6 +197,21 @@ impl Frame {
         Frame(Arc::new(FrameParts { sequence, ..self.0.undecoded() }))
     }
 
+    /// This frame with its bytes in what `change` makes of their buffer; they stay the same. By it
+    /// the runtime has the end of a buffer looked after.
+    ///
+    /// # Panics
+    /// When it holds another number of bytes.
+    pub fn map_buffer(mut self, change: impl FnOnce(PixelBuffer) -> PixelBuffer) -> Frame {
+        let pixels = change(self.0.pixels.clone());
+        assert_eq!(pixels.as_ref().len(), self.pixels().len(), "the bytes stay the same");
+        match Arc::get_mut(&mut self.0) {
+            Some(parts) => parts.pixels = pixels,
+            None => self.0 = Arc::new(FrameParts { pixels, ..self.0.undecoded() }),
+        }
+        self
+    }
+
     /// This frame with what `change` makes of its decoder, where it has one; the pixels stay
     /// shared. By it the runtime has decoding charged to the frame's source.
     pub fn map_decoder(
@@ -412,6 +427,19 @@ mod tests {
         let plain = build(PixelFormat::Gray, FrameSize::new(2, 2), 4).unwrap();
         let same = plain.map_decoder(|_| unreachable!("it has none"));
         assert_eq!(same.decoded().unwrap().pixels(), [0; 4]);
+    }
+
+    #[test]
+    fn a_buffer_can_be_wrapped_and_the_pixels_stay_the_same() {
+        let frame = build(PixelFormat::Gray, FrameSize::new(2, 2), 4).unwrap();
+        let wrap = |buffer: PixelBuffer| {
+            PixelBuffer::from(Arc::new(buffer) as Arc<dyn AsRef<[u8]> + Send + Sync>)
+        };
+        let at = frame.pixels().as_ptr();
+        let shared = frame.clone().map_buffer(wrap);
+        let alone = frame.map_buffer(wrap);
+        assert_eq!((shared.pixels().as_ptr(), alone.pixels().as_ptr()), (at, at));
+        assert_eq!(alone.sequence(), shared.sequence());
     }
 
     #[test]

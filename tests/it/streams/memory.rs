@@ -144,6 +144,42 @@ fn a_decoder_that_takes_too_much_is_its_sources_fault_and_not_the_plugins() {
     assert!(report.faults.is_empty(), "{:?}", report.faults);
 }
 
+/// Pixels that panic when they are given up.
+struct Clings(Vec<u8>);
+
+impl AsRef<[u8]> for Clings {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for Clings {
+    fn drop(&mut self) {
+        panic!("they are mine");
+    }
+}
+
+#[test]
+fn pixels_that_panic_when_they_are_dropped_end_no_stream_and_are_no_plugins_fault() {
+    let made = |sequence: u64| {
+        let pixels: Arc<dyn AsRef<[u8]> + Send + Sync> =
+            Arc::new(Clings(vec![sequence as u8; 1024]));
+        Frame::builder(PixelFormat::Gray, FrameSize::new(128, 8), PixelBuffer::from(pixels))
+            .sequence(sequence)
+            .build()
+            .unwrap()
+    };
+    Switch::named("clinging", Behaviour::GivesMade(Arc::new(made)));
+    let site = start("clinging", "");
+    let report =
+        site.await_stream("s", |report| report["plugins"][0]["processed"].as_u64() > Some(50));
+    assert_eq!((&report["state"], &report["reconnects"]), (&json!("live"), &json!(0)));
+    assert_eq!(report["plugins"][0]["errors"], 0);
+    let report = site.runtime.registry().find("p").unwrap().report();
+    assert!(report.faults.is_empty(), "{:?}", report.faults);
+    assert_eq!(report.generation, 1);
+}
+
 #[test]
 fn a_decoder_that_panics_gives_the_plugin_an_error() {
     Switch::named("undecodable", compressed(Inflates { side: 8, panics: true }));
