@@ -52,13 +52,13 @@ bench: setup ## measure everything that needs no GPU, each figure beside its bud
 	CARGO_TARGET_DIR=target/smallest cargo build --release --locked --no-default-features --features scene,frame-stats
 	benches/start-up.sh target/smallest/release/keepsight target/release/keepsight
 	cargo bench --locked --bench sandbox --bench memory --bench http --bench frames
-	cargo bench --locked -p keepsight-video-tracker --bench preprocess --bench detect --bench associate
+	cargo bench --locked -p keepsight-video-tracker --bench preprocess --bench detect --bench associate --bench frame
 	cargo bench --locked -p keepsight-scene --bench scene
 	cargo bench --locked -p keepsight-contract --bench convert
 	cargo bench --locked -p keepsight-jpeg --bench decode
 
 scores: setup ## track the sequences of an evaluation data folder (KEEPSIGHT_DATA=...) and print each score beside its bar
-	cargo build --release --locked
+	cargo build --release --locked --bins --example scene_detections
 	benches/tracking-scores.sh "$(KEEPSIGHT_DATA)"
 
 gpu-bench: setup ## hold the kernels against their twins on this machine's GPU, then measure them

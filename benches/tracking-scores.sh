@@ -8,7 +8,9 @@
 # as the MOT Challenge does: seqinfo.ini, gt/gt.txt, det/det.txt, and where they are known gmc.txt
 # and img1/. SCORE_TRACKS is the program that scores; without it, tools/score-tracks beside DATA,
 # else score-tracks on the PATH. KEEPSIGHT is the binary; without it, target/release/keepsight.
-# What is missing is skipped, which is said. It ends with 1 where a bar is not reached.
+# Beside those sets, the generated scene is tracked from its truth and noise, by the example
+# scene_detections. What is missing is skipped, which is said. It ends with 1 where a bar is not
+# reached.
 set -euo pipefail
 
 data=${1:-${KEEPSIGHT_DATA:-}}
@@ -18,13 +20,9 @@ skip() {
   echo "skipped: $*"
 }
 
-if [[ -z $data || ! -d $data ]]; then
-  skip "no evaluation data folder: give it as an argument or as KEEPSIGHT_DATA"
-  exit 0
-fi
 scorer=${SCORE_TRACKS:-$data/../tools/score-tracks}
 [[ -x $scorer ]] || scorer=$(command -v score-tracks) || {
-  skip "there is no score-tracks beside $data or on the PATH; SCORE_TRACKS names one"
+  skip "there is no score-tracks beside the data or on the PATH; SCORE_TRACKS names one"
   exit 0
 }
 [[ -x $keepsight ]] || {
@@ -75,7 +73,7 @@ sys.exit(short)
 # Tracks a set's sequences from given detections and scores them.
 # given NAME SET TITLE MOTION BAR...
 given() {
-  local name=$1 set=$data/$2 title=$3 motion=$4
+  local name=$1 set=$2 title=$3 motion=$4
   shift 4
   if [[ ! -d $set ]]; then
     skip "$title: there is no $set"
@@ -111,10 +109,24 @@ pictures() {
   score "$name" "$set" "$title" "$@"
 }
 
-given mot17 mot17_val_half "MOT17 halves, camera motion" yes "HOTA>=57.5" "IDF1>=68.5" "MOTA>=64.5"
-given mot17_still mot17_val_half "MOT17 halves, without camera motion" no "HOTA>=56"
-given mot15 mot15_train "MOT15" yes "HOTA>=38"
-given dancetrack dancetrack_val "DanceTrack" yes "HOTA>=62.5"
+scene=${SCENE_DETECTIONS:-$(dirname "$keepsight")/examples/scene_detections}
+if [[ -x $scene ]]; then
+  "$scene" "$results/sets/scene" 20
+  given scene "$results/sets/scene" "scene, 20 targets, truth and noise" no "HOTA>=85"
+  "$scene" "$results/sets/seen" 20 900 0.3
+  given seen "$results/sets/seen" "the same, of who is hidden to 70 % nothing" no
+else
+  skip "there is no $scene: cargo build --release --example scene_detections"
+fi
+
+if [[ -z $data || ! -d $data ]]; then
+  skip "no evaluation data folder: give it as an argument or as KEEPSIGHT_DATA"
+  exit "$short"
+fi
+given mot17 "$data/mot17_val_half" "MOT17 halves, camera motion" yes "HOTA>=57.5" "IDF1>=68.5" "MOTA>=64.5"
+given mot17_still "$data/mot17_val_half" "MOT17 halves, without camera motion" no "HOTA>=56"
+given mot15 "$data/mot15_train" "MOT15" yes "HOTA>=38"
+given dancetrack "$data/dancetrack_val" "DanceTrack" yes "HOTA>=62.5"
 pictures campus mot15_train TUD-Campus "TUD-Campus, from pictures" "HOTA>=50" "IDF1>=68" "MOTA>=60"
 
 exit "$short"

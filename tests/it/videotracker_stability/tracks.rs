@@ -135,3 +135,23 @@ const TRACK_KEYS: &[&str] = &[
     "xyxy",
     "y",
 ];
+
+#[test]
+fn a_stream_that_is_too_fast_is_looked_at_less_often_and_says_so() {
+    let toml = "[plugins.tracker]
+         use = \"video-tracker\"
+         config = { gpu = \"off\", threads = 1 }
+         [streams.fast]
+         source = \"scene:?fps=240&size=64x48\"
+         plugins = [\"tracker\"]";
+    let site = Site::start_with(toml, Setup::with_everything()).unwrap();
+    let health = site.await_health("tracker", |health| {
+        let degraded = health["degraded"].as_array().unwrap();
+        degraded.iter().any(|degraded| degraded["code"] == "detection.slowed")
+    });
+    let reason = health["degraded"][0]["reason"].as_str().unwrap();
+    assert!(reason.contains("fast: at every ") && reason.contains("ms"), "{health:#}");
+    assert!(health["degraded"][0]["hint"].as_str().unwrap().contains("detect_every"));
+    // It is told of a stream, and has nothing to do with the plugin's being well.
+    assert_eq!((&health["state"], &health["error_count"]), (&json!("RUNNING"), &json!(0)));
+}

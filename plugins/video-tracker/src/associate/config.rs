@@ -21,7 +21,8 @@ pub struct AssociateConfig {
     /// For how many seconds a tentative target must be seen before it is confirmed; twice at
     /// least.
     pub confirm_seconds: f32,
-    /// Above this IoU, a seen and an unseen target are the same, and the younger one ends.
+    /// Above this IoU, an unseen target and a seen one that began since are the same, and the
+    /// younger one ends.
     pub duplicate_iou: f32,
     /// Of which share of an unseen target a seen one must cover for it to count as hidden, in
     /// 0..=1.
@@ -50,8 +51,8 @@ impl Default for AssociateConfig {
             first_similarity_min: 0.2,
             second_iou_min: 0.5,
             tentative_similarity_min: 0.3,
-            confirm_seconds: 0.05,
-            duplicate_iou: 0.93,
+            confirm_seconds: 0.04,
+            duplicate_iou: 0.7,
             hidden_share: 0.7,
             hidden_seconds: 0.3,
             coast_seconds: 0.5,

@@ -320,8 +320,9 @@ impl Associator {
         }
     }
 
-    /// Where a seen and an unseen target are almost the same box, the younger one ends and the
-    /// older one is what was seen; where a seen one covers most of an unseen one, it hides it.
+    /// Where a seen target has almost the box of an unseen one and began after that was last
+    /// seen, it ends and the older one is what was seen; two who were seen together stay two,
+    /// however they overlap. Where a seen one covers most of an unseen one, it hides it.
     fn compare_with_unseen(&mut self, events: &mut Vec<TargetEvent>) {
         let least = self.config.duplicate_iou;
         let hidden_share = self.config.hidden_share;
@@ -354,23 +355,21 @@ impl Associator {
                         hidden.push(index);
                     }
                 }
-                if unseen.class_id() == seen.class_id() { iou - least } else { 0.0 }
+                let last_seen = self.seconds - f64::from(unseen.unseen_seconds());
+                let is_newer = seen.first_seconds() > last_seen + TOLERANCE;
+                if is_newer && unseen.class_id() == seen.class_id() { iou - least } else { 0.0 }
             },
         );
         for &(unseen, seen) in pairs {
-            // Targets are in the order in which they began.
             let (unseen, seen) =
                 (candidates[unseen as usize] as usize, confirmed[seen as usize] as usize);
-            let younger = unseen.max(seen);
-            if younger == seen {
-                let [older, younger] = self
-                    .targets
-                    .get_disjoint_mut([unseen, seen])
-                    .expect("a target is either seen or unseen");
-                older.take_over(younger);
-            }
-            dropped[younger] = true;
-            let id = self.targets[younger].id();
+            let [older, younger] = self
+                .targets
+                .get_disjoint_mut([unseen, seen])
+                .expect("a target is either seen or unseen");
+            older.take_over(younger);
+            dropped[seen] = true;
+            let id = younger.id();
             events.push(TargetEvent::Ended { id, reason: EndReason::Duplicate });
         }
         for index in &self.scratch.low {

@@ -244,16 +244,30 @@ fn a_camera_that_jumps_loses_nobody_who_knows_the_jump() {
 #[test]
 fn the_younger_of_two_on_one_spot_ends() {
     let mut scene = Scene::new();
-    scene.see(&[person(0.0, 0.9), person(200.0, 0.9)]);
-    // The second one is not seen while the first walks onto its place.
+    scene.see(&[person(0.0, 0.9)]);
+    // It is seen too far away to be itself, and comes back to where it should be.
     for step in 1..=8 {
-        scene.see(&[person(25.0 * step as f32, 0.9)]);
+        scene.see(&[person(45.0 - 6.0 * step as f32, 0.9)]);
         if scene.events == [(Ended { id: 2, reason: EndReason::Duplicate })] {
             scene.check(&[(1, Confirmed)]);
+            assert_eq!(scene.associator.targets()[0].observation(), Some(0));
             return;
         }
     }
     panic!("both live: {:?}", scene.associator.targets());
+}
+
+#[test]
+fn two_who_were_seen_together_stay_two_on_one_spot() {
+    let mut scene = Scene::new();
+    scene.see(&[person(0.0, 0.9), person(60.0, 0.9)]);
+    for step in 1..=5 {
+        scene.see(&[person(12.0 * step as f32, 0.9)]);
+        let [first, second] = scene.associator.targets() else { panic!("{:?}", scene.events) };
+        assert_eq!((first.id(), second.id()), (1, 2));
+    }
+    scene.see(&[person(60.0, 0.9), person(62.0, 0.9)]);
+    scene.check(&[(1, Confirmed), (2, Confirmed)]);
 }
 
 #[test]
