@@ -52,7 +52,7 @@ bench: setup ## measure everything that needs no GPU, each figure beside its bud
 	CARGO_TARGET_DIR=target/smallest cargo build --release --locked --no-default-features --features scene,frame-stats
 	benches/start-up.sh target/smallest/release/keepsight target/release/keepsight
 	cargo bench --locked --bench sandbox --bench memory --bench http --bench frames
-	cargo bench --locked -p keepsight-video-tracker --bench preprocess --bench detect --bench associate --bench frame
+	cargo bench --locked -p keepsight-video-tracker --bench preprocess --bench detect --bench associate --bench frame --bench follow
 	cargo bench --locked -p keepsight-scene --bench scene
 	cargo bench --locked -p keepsight-contract --bench convert
 	cargo bench --locked -p keepsight-jpeg --bench decode
@@ -63,7 +63,7 @@ scores: setup ## track the sequences of an evaluation data folder (KEEPSIGHT_DAT
 
 gpu-bench: setup ## hold the kernels against their twins on this machine's GPU, then measure them
 	cargo test --locked -p keepsight-gpu -p keepsight-video-tracker --lib
-	cargo bench --locked -p keepsight-video-tracker --bench preprocess --bench detect
+	cargo bench --locked -p keepsight-video-tracker --bench preprocess --bench detect --bench follow
 
 # Freed memory goes back to the system at once, so that what is resident is what is held.
 soak: setup ## let everything go wrong at random for MINUTES=n, and hold what is counted against what was asked (SEED=n repeats a run)

@@ -100,6 +100,10 @@ fn configuration(options: &TrackOptions, catalog: &Catalog) -> Result<Config, Fa
             settings[key] = value;
         }
     }
+    if options.input.is_none() {
+        // Nothing is to be seen on frames without a picture.
+        settings["follow"] = json!(false);
+    }
     plugin.config = Settings::plain(settings);
     config.plugins = BTreeMap::from([(TRACKER.to_owned(), plugin)]);
     for stream in config.streams.values_mut() {
