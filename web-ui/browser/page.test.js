@@ -317,6 +317,7 @@ use = "frame-stats"
   writeFileSync(plugged, "");
   await page.waitForSelector("[data-stream=door][data-state=live]");
   await pictureComes("door");
+  await page.waitForSelector("[data-stream=door] >> text=Last trouble");
   assert.deepEqual(complaints, []);
 });
 

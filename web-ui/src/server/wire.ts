@@ -153,6 +153,9 @@ export interface StreamReport {
   frames_dropped: number;
   last_frame_age_seconds: number | null;
   reconnects: number;
+  /** What was last the matter, also when it is over. */
+  last_error: string | null;
+  last_error_at: string | null;
   critical: boolean;
   plugins: StreamPlugin[];
 }

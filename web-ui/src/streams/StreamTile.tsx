@@ -70,6 +70,11 @@ export function StreamTile({ stream, shown, onTracks, onNotLive }: Props) {
           </Fact>
         ))}
       </dl>
+      {live && stream.last_error !== null && stream.last_error !== stream.reason && (
+        <p class="quiet">
+          Last trouble, at {clock(stream.last_error_at ?? stream.since)}: {stream.last_error}
+        </p>
+      )}
       <p class="quiet source" title={stream.device ?? undefined}>
         {stream.source}
         {stream.device && ` – ${stream.device}`}
