@@ -151,10 +151,15 @@ impl SourceUri {
 /// colon and the `@` of `//user:password@host`, and the value behind `password=` and the like in
 /// an address's query. It would rather hide too much.
 pub fn redact_passwords(text: &str) -> String {
-    let mut parts = text.split("://");
-    let mut shown = parts.next().unwrap_or_default().to_owned();
-    for address in parts {
-        shown.push_str("://");
+    let schemes = text.match_indices("://").filter_map(|(at, slashes)| {
+        scheme_before(text, at).map(|scheme| scheme..at + slashes.len())
+    });
+    let mut schemes = schemes.peekable();
+    let mut shown = text[..schemes.peek().map_or(text.len(), |scheme| scheme.start)].to_owned();
+    while let Some(scheme) = schemes.next() {
+        let end = schemes.peek().map_or(text.len(), |next| next.start);
+        let address = &text[scheme.end..end];
+        shown.push_str(&text[scheme]);
         // Whatever a password is made of, it is behind the first colon and before the last `@`.
         let rest = match (address.find(':'), address.rfind('@')) {
             (Some(colon), Some(at)) if colon < at => {
@@ -169,14 +174,21 @@ pub fn redact_passwords(text: &str) -> String {
     shown
 }
 
+/// Where the scheme begins whose `://` is at `at`, if it is one's: in `rtsp://cam://x@host` the
+/// second is none, but the colon behind a user and a password that begins with two slashes.
+fn scheme_before(text: &str, at: usize) -> Option<usize> {
+    let named = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
+    let before = text[..at].trim_end_matches(named);
+    (before.len() < at && !before.ends_with('/')).then_some(before.len())
+}
+
 fn redact_query(address: &str, shown: &mut String) {
     for part in address.split_inclusive(['?', '&']) {
         match part.split_once('=') {
             Some((key, value)) if SECRET_KEYS.contains(&key.to_ascii_lowercase().as_str()) => {
-                shown.push_str(key);
-                shown.push_str("=***");
                 let end = value.find(|c: char| "?& \t\n\"'".contains(c)).unwrap_or(value.len());
-                shown.push_str(&value[end..]);
+                let hidden = if end > 0 { "***" } else { "" };
+                shown.extend([key, "=", hidden, &value[end..]]);
             }
             _ => shown.push_str(part),
         }
@@ -282,7 +294,11 @@ mod tests {
             ("a://u@h:1/x", "a://u@h:1/x"),
             ("a://h/x?user=me&PASSWORD=so&c=1", "a://h/x?user=me&PASSWORD=***&c=1"),
             ("a://h/x?pwd=so: refused", "a://h/x?pwd=*** refused"),
+            ("a://h/x?pwd=&c=1", "a://h/x?pwd=&c=1"),
             ("a://u:p q//r@h", "a://u:***@h"),
+            ("a://u://p@h, then b://v://q@i", "a://u:***@h, then b://v:***@i"),
+            ("a://u:p/b://q@h", "a://u:***@h"),
+            ("://u:p@h", "://u:p@h"),
             ("pwd=1 is no address, nor is 12:30@x", "pwd=1 is no address, nor is 12:30@x"),
             ("", ""),
         ] {
