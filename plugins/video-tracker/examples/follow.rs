@@ -47,6 +47,11 @@ fn run() -> Result<(), Box<dyn Error>> {
     let mut pictures: Vec<PathBuf> = fs::read_dir(folder)?
         .map(|entry| Ok(entry?.path()))
         .collect::<Result<_, std::io::Error>>()?;
+    let is_picture = |path: &PathBuf| {
+        let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+        ["jpg", "jpeg", "png"].contains(&ending.to_ascii_lowercase().as_str())
+    };
+    pictures.retain(is_picture);
     pictures.sort();
     pictures.truncate(frames_max);
 
